@@ -1,0 +1,135 @@
+"""Effects: the only way the interpreter and composites touch anything outside themselves."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from ._datum import Datum
+from ._governance import Decision
+from ._json import Json
+
+if TYPE_CHECKING:
+    from ._function import Invocation, Outcome
+
+T = TypeVar("T")
+
+RequestKind = Literal["human", "approval", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a person is asked."""
+
+    kind: RequestKind
+    title: str
+    role: str | None = None
+    user: str | None = None
+    show: Datum = field(default_factory=Datum)
+    form: Json = None
+    """JSON Schema of the answer."""
+    binding: Json = None
+    """What an approval is bound to: digests of the arguments, agent and policy version."""
+    expires_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the person said."""
+
+    verdict: Literal["answered", "approved", "rejected", "again", "performed", "failed"]
+    by: str
+    at: float
+    value: Datum = field(default_factory=Datum)
+    reason: str | None = None
+    binding: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildStart:
+    """A workflow started from within a run."""
+
+    namespace: str
+    name: str
+    version: str
+    input: Datum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What a run knows of itself."""
+
+    id: str
+    workflow: str
+    """`namespace/name`"""
+    started_at: float
+    subject: str | None
+
+
+class Effects(Protocol):
+    """Implemented by the engine alone. A key names a place in the run; whatever has happened there is not done again.
+
+    Every method raises Diverged when the journal holds something else at its key, and Faulted for a failure the workflow may catch.
+    """
+
+    @property
+    def run(self) -> RunContext: ...
+
+    async def invoke(self, invocation: "Invocation") -> "Outcome":
+        """Look the entry up; else decide, write intent, perform, write outcome."""
+        ...
+
+    async def decide(self, invocation: "Invocation") -> Decision:
+        """What `invoke` would be told by policy, without doing anything; the recorded decision once there is one."""
+        ...
+
+    async def record(self, invocation: "Invocation", perform: Callable[[], Awaitable["Outcome"]]) -> "Outcome":
+        """Like `invoke` for a library that hands over a closure. Agents' model requests only."""
+        ...
+
+    async def ask(self, key: str, task: str, question: Question) -> Answer:
+        """Ask a person and wait, for days if need be. Raises: Faulted of type timeout when it expires."""
+        ...
+
+    async def sleep(self, key: str, task: str, seconds: float) -> None:
+        """Wait until a deadline that is recorded at the start; time spent down counts."""
+        ...
+
+    async def child(self, key: str, task: str, start: ChildStart) -> Datum:
+        """Run another workflow and wait for its end. Raises: Faulted with the child's problem."""
+        ...
+
+    async def now(self, key: str, task: str) -> float:
+        """The time, recorded: seconds since the epoch."""
+        ...
+
+    async def random(self, key: str, task: str) -> float:
+        """A number in [0, 1), recorded."""
+        ...
+
+    async def fork(self, key: str, task: str, branches: Sequence[Callable[["Effects"], Awaitable[T]]]) -> list[T]:
+        """All branches at once; their results in order. The first failure stops the others and is raised."""
+        ...
+
+    async def race(self, key: str, task: str, branches: Sequence[Callable[["Effects"], Awaitable[T]]]) -> T:
+        """All branches at once; the result of the first to finish, recorded as the winner; the others are stopped."""
+        ...
+
+    async def within(self, key: str, task: str, seconds: float, body: Callable[["Effects"], Awaitable[T]]) -> T:
+        """Run `body` against a recorded deadline. Raises: Faulted of type timeout when the deadline came first."""
+        ...
+
+    def trace(self, key: str, task: str, kind: str, output: Datum, *, why: Json = None) -> None:
+        """Leave an unawaited row about something recomputed on every walk. Raises: Diverged if an earlier walk differs."""
+        ...
+
+    def saved(self, key: str) -> Json:
+        """The scope row at `key`, or None: where a recovered walk may continue."""
+        ...
+
+    def save(self, key: str, state: Json) -> None:
+        """Upsert the scope row at `key` with the run's next write."""
+        ...
+
+    def emit(self, key: str, task: str, event: Datum) -> Awaitable[Datum]:
+        """Publish a CloudEvent, once."""
+        ...

@@ -1,0 +1,383 @@
+"""The journal's words: runs, entries, requests, and the writes that change them."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol, TypeAlias
+
+from ._effects import Answer, Question
+from ._json import Json
+
+
+class RunStatus(StrEnum):
+    """pending: accepted, not yet begun. running: in some process's memory. waiting: asleep, costs nothing."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAULTED = "faulted"
+    CANCELLED = "cancelled"
+    DIVERGED = "diverged"
+
+    @property
+    def ended(self) -> bool:
+        return self in {RunStatus.COMPLETED, RunStatus.FAULTED, RunStatus.CANCELLED}
+
+
+class EntryKind(StrEnum):
+    """What a row of a run's journal records."""
+
+    LEAF = "leaf"
+    """A leaf call: intent, then outcome."""
+    CHOICE = "choice"
+    """Something that depended on arrival order: a fork's winner, timeout or completion, a cancel."""
+    TIMER = "timer"
+    """A recorded deadline, and when it passed."""
+    REQUEST = "request"
+    """A person was asked, and the answer taken."""
+    CHILD = "child"
+    """Another run was started, and its end taken."""
+    VALUE = "value"
+    """A recorded time or random number."""
+    SCOPE = "scope"
+    """Where recovery may start; upserted."""
+    TRACE = "trace"
+    """A pure task, recomputed on each walk and compared; never consulted."""
+    NOTE = "note"
+    """Something that happened and changes nothing: a late outcome, a superseded attempt."""
+
+
+class EntryStatus(StrEnum):
+    INTENT = "intent"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+    """An intent whose scope closed before an outcome; shown, never retried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One row of a run's journal. The columns are final: console, audit, replays and evaluations read the same rows."""
+
+    key: str
+    kind: EntryKind
+    status: EntryStatus
+    task: str = ""
+    function: str = ""
+    digest: str = ""
+    """Of the invocation; compared on replay."""
+    input: Json = None
+    output: Json = None
+    problem: Json = None
+    labels: Mapping[str, Sequence[str]] | None = None
+    """Of the output, per JSON pointer."""
+    decision: Json = None
+    why: Json = None
+    cost: Json = None
+    model: str | None = None
+    versions: Json = None
+    subject: str | None = None
+    """Who acted: `Agent::billing`, `User::ana`, `Workflow::support/triage`."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of one version of a workflow."""
+
+    id: str
+    namespace: str
+    workflow: str
+    version: str
+    digest: str
+    """Of the document's canonical JSON; `Journal.document` gives the text back."""
+    semantics: int
+    status: RunStatus = RunStatus.PENDING
+    epoch: int = 0
+    start_key: str | None = None
+    batch: str | None = None
+    row: int | None = None
+    input: Json = None
+    output: Json = None
+    problem: Json = None
+    fault_key: str | None = None
+    """The entry the fault came from; `retry` supersedes it."""
+    labels: Mapping[str, Sequence[str]] | None = None
+    """Of the input, and of the output once there is one."""
+    decision: Json = None
+    cost: Json = None
+    versions: Json = None
+    """The digests of everything beside the document that decides its behaviour: agents, policies, routers."""
+    subject: str | None = None
+    """Who started it."""
+    parent_id: str | None = None
+    parent_key: str | None = None
+    root_id: str | None = None
+    copied_from: str | None = None
+    """The run whose beginning this one took over (`rerun --from`)."""
+    attempt: int = 1
+    inbox_seq: int = 0
+    cancel_requested_by: str | None = None
+    wake_at: float | None = None
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+class RequestStatus(StrEnum):
+    OPEN = "open"
+    DECIDED = "decided"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    """Nobody needs the answer any more: the run was cancelled, or the scope closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A question to a person, addressed to exactly one key of one run."""
+
+    id: str
+    run_id: str
+    key: str
+    task: str
+    question: Question
+    status: RequestStatus = RequestStatus.OPEN
+    answer: Answer | None = None
+    created_at: float
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Something in a run's inbox: an answer to a request, or a child's end. Addressed to one key."""
+
+    id: str
+    """Unique in the inbox; sending it again changes nothing."""
+    key: str
+    kind: Literal["answer", "child"]
+    body: Json
+    seq: int = 0
+
+
+# --- writes: one list of them is one transaction, and all concern one run ---
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Insert the entry, or replace the one at its key."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Set an entry aside under another key, as a note: it happened, and no longer counts."""
+
+    key: str
+    to_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRun:
+    """Change the run's row. None leaves a column as it is."""
+
+    status: RunStatus | None = None
+    output: Json = None
+    problem: Json = None
+    fault_key: str | None = None
+    labels: Mapping[str, Sequence[str]] | None = None
+    cost: Json = None
+    wake_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Open a request; opening it again changes nothing."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRequests:
+    """Every open request of the run at or below a key is no longer needed, or has expired."""
+
+    key: str
+    status: RequestStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Start a child run; starting it again changes nothing."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Put a message into another run's inbox and raise its `inbox_seq`; sending it again changes nothing."""
+
+    run_id: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """Ask another run (a child) to stop."""
+
+    run_id: str
+    by: str
+
+
+Write: TypeAlias = Put | Move | SetRun | Ask | CloseRequests | Begin | Tell | CancelRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """All that a process needs to walk a run."""
+
+    run: Run
+    entries: Mapping[str, Entry]
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A row of a batch that was set aside, with the reasons."""
+
+    batch: str
+    row: int
+    value: Json
+    """As read; text that could not be decoded is given with replacement characters."""
+    reasons: Sequence[str]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; newest first."""
+
+    status: Sequence[RunStatus] = ()
+    workflow: str | None = None
+    batch: str | None = None
+    parent_id: str | None = None
+    limit: int = 50
+    before_id: str | None = None
+    """Cursor: only runs created before this one."""
+
+
+class Journal(Protocol):
+    """The durable record of runs. Storage only: it knows nothing of workflows. One suite tests every implementation.
+
+    Writes of one process become durable in the order they were given, so whatever is readable after a crash is a prefix.
+    """
+
+    # documents
+    async def keep_document(self, digest: str, source: str) -> None:
+        """Store a version's source text under its digest, once."""
+        ...
+
+    async def document(self, digest: str) -> str:
+        """Raises: UserError `unknown-document`."""
+        ...
+
+    # starting
+    async def start(self, run: Run) -> Run:
+        """Insert a pending run and return it; with a `start_key` already used, return the run that used it, unchanged."""
+        ...
+
+    async def copy(self, run: Run, entries: Sequence[Entry]) -> Run:
+        """Insert a pending run that already has a history (`rerun --from`), in one transaction."""
+        ...
+
+    # walking
+    async def claim(self, run_id: str) -> History | None:
+        """Take the run: epoch + 1, status running, and its history; None if it has ended or another process was faster."""
+        ...
+
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+        """Queue one transaction; the future resolves when it is durable. Cancelling the future does not stop the write.
+
+        Raises (through the future): Fenced when the run's epoch has moved on; UserError for a row that cannot be stored.
+        """
+        ...
+
+    async def rest(self, run_id: str, epoch: int, *, seen_seq: int, wake_at: float | None) -> bool:
+        """Put the run to sleep unless its inbox moved past `seen_seq` or a cancel was requested; False then."""
+        ...
+
+    async def inbox(self, run_id: str, after_seq: int) -> Sequence[Message]:
+        """Messages newer than `after_seq`, oldest first."""
+        ...
+
+    async def runnable(self, now: float, limit: int) -> Sequence[str]:
+        """Ids of runs to advance: pending ones, then sleepers with `wake_at` <= now, news in their inbox, or a cancel."""
+        ...
+
+    async def next_wake(self) -> float | None:
+        """When the earliest sleeper wants to be woken."""
+        ...
+
+    async def release(self) -> Sequence[str]:
+        """Runs that a dead process left `running` become pending again. Called once by the process that owns the store."""
+        ...
+
+    # people
+    async def answer(self, request_id: str, answer: Answer) -> Request:
+        """Decide a request and tell its run, in one transaction.
+
+        Raises: UserError `unknown-request`, `already-decided` (naming who and when), `request-expired`, `request-withdrawn`.
+        """
+        ...
+
+    async def cancel(self, run_id: str, by: str) -> Run:
+        """Ask a run to stop. Raises: UserError `unknown-run`, `run-ended`."""
+        ...
+
+    async def retry(self, run_id: str, by: str) -> Run:
+        """Set a faulted run going again: `attempt` + 1, pending, the failed entry and its scope rows set aside.
+
+        Raises: UserError `unknown-run`, `not-faulted`.
+        """
+        ...
+
+    # reading
+    async def run(self, run_id: str) -> Run | None: ...
+
+    async def find(self, fragment: str) -> Sequence[str]:
+        """Ids of runs that contain `fragment`, at most ten: people abbreviate."""
+        ...
+
+    async def runs(self, which: RunFilter) -> Sequence[Run]: ...
+
+    async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]: ...
+
+    async def entries(self, run_id: str) -> Sequence[Entry]:
+        """In the order they were first written."""
+        ...
+
+    async def requests(
+        self, *, run_id: str | None = None, status: RequestStatus | None = None
+    ) -> Sequence[Request]: ...
+
+    async def request(self, request_id: str) -> Request | None:
+        """By id, or by a fragment of it that only one has."""
+        ...
+
+    async def quarantine(self, rows: Sequence[Quarantined]) -> None: ...
+
+    async def quarantined(self, batch: str) -> Sequence[Quarantined]: ...
+
+    async def late(self, run_id: str, entry: Entry) -> None:
+        """Keep the outcome of a fenced worker as evidence; not fenced."""
+        ...
+
+    async def close(self) -> None:
+        """Finish queued writes and stop. Nothing is lost if it is never called."""
+        ...

@@ -9,7 +9,7 @@ from ._governance import Decision
 from ._json import Json
 
 if TYPE_CHECKING:
-    from ._function import Invocation, Outcome
+    from ._function import Invocation, Nature, Outcome
 
 T = TypeVar("T")
 
@@ -75,14 +75,19 @@ class Effects(Protocol):
     def run(self) -> RunContext: ...
 
     async def invoke(self, invocation: "Invocation") -> "Outcome":
-        """Look the entry up; else decide, write intent, perform, write outcome."""
+        """Look the entry up; else decide, write intent, perform, write outcome.
+
+        A composite is entered again on every walk; when an agent calls one (`acting`), policy decides before it is entered.
+        """
         ...
 
     async def decide(self, invocation: "Invocation") -> Decision:
         """What `invoke` would be told by policy, without doing anything; the recorded decision once there is one."""
         ...
 
-    async def record(self, invocation: "Invocation", perform: Callable[[], Awaitable["Outcome"]]) -> "Outcome":
+    async def record(
+        self, invocation: "Invocation", nature: "Nature", perform: Callable[[], Awaitable["Outcome"]]
+    ) -> "Outcome":
         """Like `invoke` for a library that hands over a closure. Agents' model requests only."""
         ...
 
@@ -107,15 +112,24 @@ class Effects(Protocol):
         ...
 
     async def fork(self, key: str, task: str, branches: Sequence[Callable[["Effects"], Awaitable[T]]]) -> list[T]:
-        """All branches at once; their results in order. The first failure stops the others and is raised."""
+        """All branches at once; their results in order. The first failure stops the others and is raised.
+
+        Branch `i` may only use keys below `{key}/{i}`.
+        """
         ...
 
     async def race(self, key: str, task: str, branches: Sequence[Callable[["Effects"], Awaitable[T]]]) -> T:
-        """All branches at once; the result of the first to finish, recorded as the winner; the others are stopped."""
+        """All branches at once; the first success wins, which is recorded, and the others are stopped.
+
+        When all fail, the last failure is raised. Branch `i` may only use keys below `{key}/{i}`.
+        """
         ...
 
     async def within(self, key: str, task: str, seconds: float, body: Callable[["Effects"], Awaitable[T]]) -> T:
-        """Run `body` against a recorded deadline. Raises: Faulted of type timeout when the deadline came first."""
+        """Run `body` against a deadline recorded at `{key}/deadline`; `body` may use `key` and what is below it.
+
+        Raises: Faulted of type timeout when the deadline came first.
+        """
         ...
 
     def trace(self, key: str, task: str, kind: str, output: Datum, *, why: Json = None) -> None:

@@ -328,6 +328,14 @@ class Journal(Protocol):
         """Runs that a dead process left `running` become pending again. Called once by the process that owns the store."""
         ...
 
+    async def open_semantics(self) -> Mapping[int, Sequence[str]]:
+        """The `semantics` of runs that have not ended, each with ids of at most five such runs."""
+        ...
+
+    async def foreign_change(self) -> bool:
+        """Whether another process has written to the store since the last call. Cheap enough to ask often."""
+        ...
+
     # people
     async def answer(self, request_id: str, answer: Answer) -> Request:
         """Decide a request and tell its run, in one transaction.

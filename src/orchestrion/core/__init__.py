@@ -1,7 +1,7 @@
 """Words and protocols that every room shares. Nothing here does anything."""
 
 from ._clock import Clock, SystemClock, derived_id, iso, new_id
-from ._datum import NO_LABELS, Datum, Labels, merge_labels, move_labels, sub_labels
+from ._datum import NO_LABELS, Datum, Labels, labels_from, labels_json, merge_labels, move_labels, sub_labels
 from ._effects import Answer, ChildStart, Effects, Question, RequestKind, RunContext
 from ._errors import (
     BugError,
@@ -130,6 +130,8 @@ __all__ = [
     "digest",
     "dump",
     "iso",
+    "labels_from",
+    "labels_json",
     "merge_labels",
     "move_labels",
     "new_id",

@@ -1,8 +1,9 @@
 """A value with its labels: what is known about where data came from and what it holds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import cast
 
 from ._json import Json
 
@@ -55,3 +56,17 @@ def merge_labels(several: Iterable[Labels]) -> Labels:
         for path, names in labels.items():
             found[path] = found.get(path, frozenset()) | names
     return found or NO_LABELS
+
+
+def labels_json(labels: Labels) -> dict[str, Json]:
+    """Labels as JSON, in an order that does not vary."""
+    return {path: list[Json](sorted(names)) for path, names in sorted(labels.items())}
+
+
+def labels_from(value: Json) -> Labels:
+    """The labels that `labels_json` wrote."""
+    return (
+        {path: frozenset(cast("Sequence[str]", names)) for path, names in value.items()}
+        if isinstance(value, Mapping)
+        else NO_LABELS
+    )

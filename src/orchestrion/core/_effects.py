@@ -1,10 +1,10 @@
 """Effects: the only way the interpreter and composites touch anything outside themselves."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
-from ._datum import Datum
+from ._datum import Datum, labels_from, labels_json
 from ._governance import Decision
 from ._json import Json
 
@@ -31,6 +31,35 @@ class Question:
     """What an approval is bound to: digests of the arguments, agent and policy version."""
     expires_after_s: float | None = None
 
+    def to_json(self) -> dict[str, Json]:
+        """As the journal stores it."""
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "role": self.role,
+            "user": self.user,
+            "show": self.show.value,
+            "labels": labels_json(self.show.labels),
+            "form": self.form,
+            "binding": self.binding,
+            "expires_after_s": self.expires_after_s,
+        }
+
+    @staticmethod
+    def from_json(value: Json) -> "Question":
+        """What `to_json` wrote."""
+        stored = cast("Mapping[str, Any]", value)  # only to_json wrote it
+        return Question(
+            kind=stored["kind"],
+            title=stored["title"],
+            role=stored["role"],
+            user=stored["user"],
+            show=Datum(stored["show"], labels_from(stored["labels"])),
+            form=stored["form"],
+            binding=stored["binding"],
+            expires_after_s=stored["expires_after_s"],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -42,6 +71,31 @@ class Answer:
     value: Datum = field(default_factory=Datum)
     reason: str | None = None
     binding: Json = None
+
+    def to_json(self) -> dict[str, Json]:
+        """As the journal stores it, and as the body of the message that brings it."""
+        return {
+            "verdict": self.verdict,
+            "by": self.by,
+            "at": self.at,
+            "value": self.value.value,
+            "labels": labels_json(self.value.labels),
+            "reason": self.reason,
+            "binding": self.binding,
+        }
+
+    @staticmethod
+    def from_json(value: Json) -> "Answer":
+        """What `to_json` wrote."""
+        stored = cast("Mapping[str, Any]", value)  # only to_json wrote it
+        return Answer(
+            verdict=stored["verdict"],
+            by=stored["by"],
+            at=stored["at"],
+            value=Datum(stored["value"], labels_from(stored["labels"])),
+            reason=stored["reason"],
+            binding=stored["binding"],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -298,7 +298,7 @@ class Journal(Protocol):
 
     # walking
     async def claim(self, run_id: str) -> History | None:
-        """Take the run: epoch + 1, status running, and its history; None if it has ended or another process was faster."""
+        """Take the run: epoch + 1, status running, and its history; None if it has ended or is taken (already running)."""
         ...
 
     def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
@@ -317,7 +317,10 @@ class Journal(Protocol):
         ...
 
     async def runnable(self, now: float, limit: int) -> Sequence[str]:
-        """Ids of runs to advance: pending ones, then sleepers with `wake_at` <= now, news in their inbox, or a cancel."""
+        """Ids of runs to advance: sleepers with news in their inbox, a cancel, or `wake_at` <= now; then pending ones.
+
+        What has begun goes first, so that a long backlog of new runs does not keep timers and answers waiting.
+        """
         ...
 
     async def next_wake(self) -> float | None:
@@ -340,7 +343,9 @@ class Journal(Protocol):
     async def answer(self, request_id: str, answer: Answer) -> Request:
         """Decide a request and tell its run, in one transaction.
 
-        Raises: UserError `unknown-request`, `already-decided` (naming who and when), `request-expired`, `request-withdrawn`.
+        The message carries the request's id as its own, and `Answer.to_json` as its body. An answer without a binding takes
+        the request's. Raises: UserError `unknown-request`, `already-decided` (naming who and when), `request-expired`,
+        `request-withdrawn`, `binding-changed`.
         """
         ...
 
@@ -384,6 +389,10 @@ class Journal(Protocol):
 
     async def late(self, run_id: str, entry: Entry) -> None:
         """Keep the outcome of a fenced worker as evidence; not fenced."""
+        ...
+
+    async def late_outcomes(self, run_id: str) -> Sequence[Entry]:
+        """What `late` kept for a run, oldest first."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,82 @@
+"""Agents: a YAML file becomes one governed, durable agent.
+
+An agent file, `agents/NAME.yaml`:
+
+```yaml
+name: billing                       # as the file is called
+description: Answers questions about invoices, charges and refunds.
+model: playbook                     # or [support-model, playbook]: the next is tried when one fails. Default: playbook
+instructions: |                     # the system prompt of a language model; a playbook does not read it
+  You work at the billing desk of a bank. Be brief and kind.
+input:                              # JSON Schema. The agent receives these fields and no others; what was dropped is reported
+  type: object
+  required: [message, customerId]
+  properties:
+    message: { type: string }
+    customerId: { type: string }
+output:                             # JSON Schema of the answer. Without it the answer is { reply: text }
+  type: object
+  required: [reply]
+  properties:
+    reply: { type: string }
+    refunded_cents: { type: integer }
+limits: { turns: 12, usd: 0.50, seconds: 120 }
+labels: [generated]                 # put on every answer, for policies to see
+tools:
+  - name: find_invoices
+    description: The customer's invoices, newest first.
+    parameters: { type: object, properties: { since: { type: string, format: date } } }
+    bind: { customer_id: input.customerId }     # an argument that the model neither sees nor chooses
+    labels: [pii]                               # put on every result
+    query:
+      connection: bank
+      statement: select id, merchant, amount_cents from invoices where customer_id = :customer_id and day >= :since
+  - name: refund
+    description: Pays an amount back.
+    write: true                                 # it changes something
+    parameters:
+      type: object
+      required: [invoice_id, amount_cents]
+      properties: { invoice_id: { type: string }, amount_cents: { type: integer, minimum: 1 } }
+    bind: { customer_id: input.customerId }
+    query:
+      connection: bank
+      statement: >-
+        insert into refunds (id, customer_id, invoice_id, amount_cents)
+        values (:idempotency_key, :customer_id, :invoice_id, :amount_cents)
+  - name: post_letter
+    description: Sends a letter.
+    write: true
+    idempotent: false                           # default true for query with :idempotency_key, for get, and for put; else false
+    parameters: { type: object, required: [text], properties: { text: { type: string } } }
+    bind: { customer_id: input.customerId }
+    http:
+      method: post
+      endpoint: http://letters.example/customers/{customer_id}/letters
+      headers: { Accept: application/json }
+      body: { text: '{text}' }                  # {name} alone is the argument itself; within text it is written into it
+  - name: open_case
+    description: Opens a case for the back office and waits for its end.
+    parameters: { type: object, required: [summary], properties: { summary: { type: string } } }
+    workflow: { namespace: support, name: open-case, version: '1.0.0' }    # its input is the arguments
+playbook:                                       # the rules, if `model` names `playbook`; the format stands in orchestrion.models
+  rules:
+    - name: look the invoices up
+      when: { says: [charged, refund, invoice] }
+      call: find_invoices
+      arguments: { since: '2026-01-01' }
+    - name: say what was found
+      when: { done: find_invoices }
+      answer: { reply: 'You have {tools.find_invoices.rows|count} invoices.' }
+    - name: no rule fits
+      answer: { reply: 'I could not find out what this is about.' }
+```
+
+Every tool has exactly one of `query`, `http`, `workflow`. Its arguments are what the model chose by `parameters`, plus what `bind`
+takes from the agent's input. A query's `:name` parameters are these arguments, and `:idempotency_key`. Policies speak of a tool
+by its name: principal `Agent::"billing"`, action `Action::"refund"`, context with all arguments, bound ones included.
+
+`limits`: `turns` is how often the model may be asked (default 12), `usd` what it may cost in all, `seconds` how long it may work at a
+stretch; waiting for a person does not count. A limit that is reached ends the call with a problem whose code is `limit-turns`,
+`limit-usd` or `limit-seconds`.
+"""

@@ -1,0 +1,384 @@
+"""The journal in memory: for express runs and tests. It forgets everything when the process ends."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from orchestrion.core import (
+    Answer,
+    Ask,
+    Begin,
+    CancelRun,
+    Clock,
+    CloseRequests,
+    Entry,
+    EntryKind,
+    EntryStatus,
+    Fenced,
+    History,
+    Message,
+    Move,
+    Put,
+    Quarantined,
+    Request,
+    RequestStatus,
+    Run,
+    RunFilter,
+    RunStatus,
+    SetRun,
+    Tell,
+    Write,
+)
+
+from ._rules import (
+    CLAIMABLE,
+    RETRYABLE,
+    SLEEPING,
+    answer_message,
+    at_or_below,
+    changed,
+    decided,
+    is_cause,
+    not_faulted,
+    retried,
+    retry_plan,
+    run_ended,
+    text_of,
+    unknown_document,
+    unknown_request,
+    unknown_run,
+    values_of,
+)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A run and what belongs to it."""
+
+    run: Run
+    order: int
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    messages: dict[str, Message] = field(default_factory=dict[str, Message])
+    due_at: float | None = None
+    """When a sleeper should be advanced; 0 for at once."""
+    late: list[Entry] = field(default_factory=list[Entry])
+
+
+class MemoryJournal:
+    """A `Journal` without a file. Everything is done when a method returns; nothing waits."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._held: dict[str, _Held] = {}
+        self._open: dict[str, _Held] = {}
+        """Those that have not ended."""
+        self._start_keys: dict[str, str] = {}
+        self._documents: dict[str, str] = {}
+        self._requests: dict[str, Request] = {}
+        self._quarantined: dict[tuple[str, int], Quarantined] = {}
+
+    async def keep_document(self, digest: str, source: str) -> None:
+        self._documents.setdefault(digest, source)
+
+    async def document(self, digest: str) -> str:
+        if digest not in self._documents:
+            raise unknown_document(digest)
+        return self._documents[digest]
+
+    # starting
+
+    async def start(self, run: Run) -> Run:
+        text_of(run.input, "The run's input")
+        return self._begin(run).run
+
+    async def copy(self, run: Run, entries: Sequence[Entry]) -> Run:
+        for entry in entries:
+            _check(Put(entry))
+        text_of(run.input, "The run's input")
+        held = self._begin(run)
+        if held.run is run:
+            held.entries = {entry.key: entry for entry in entries}
+        return held.run
+
+    def _begin(self, run: Run) -> _Held:
+        known = self._held.get(run.id) or self._held.get(self._start_keys.get(run.start_key or "", ""))
+        if known is not None:
+            return known
+        held = _Held(run=run, order=len(self._held))
+        self._held[run.id] = self._open[run.id] = held
+        if run.start_key is not None:
+            self._start_keys[run.start_key] = run.id
+        return held
+
+    # walking
+
+    async def claim(self, run_id: str) -> History | None:
+        held = self._held.get(run_id)
+        if held is None or held.run.status not in CLAIMABLE:
+            return None
+        held.run = replace(held.run, epoch=held.run.epoch + 1, status=RunStatus.RUNNING, wake_at=None)
+        held.due_at = None
+        return History(run=held.run, entries=dict(held.entries), messages=list(held.messages.values()))
+
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            held = self._fenced(run_id, epoch)
+            for write in writes:
+                _check(write)
+            for write in writes:
+                self._apply(held, epoch, write)
+            future.set_result(None)
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def _fenced(self, run_id: str, epoch: int) -> _Held:
+        held = self._held.get(run_id)
+        if held is None:
+            raise unknown_run(run_id)
+        if held.run.epoch != epoch:
+            raise Fenced(run_id)
+        return held
+
+    def _apply(self, held: _Held, epoch: int, write: Write) -> None:
+        match write:
+            case Put(entry):
+                held.entries[entry.key] = entry if entry.epoch == epoch else replace(entry, epoch=epoch)
+            case Move(key, to_key):
+                _move(held, key, to_key)
+            case SetRun():
+                self._set(held, changed(held.run, write))
+            case Ask(request):
+                self._requests.setdefault(request.id, request)
+            case CloseRequests(key, status):
+                self._close_requests(held.run.id, key, status)
+            case Begin(run):
+                self._begin(run)
+            case Tell(run_id, message):
+                self._tell(run_id, message)
+            case CancelRun(run_id, by):
+                self._cancel(run_id, by)
+            case _:
+                assert_never(write)
+
+    def _set(self, held: _Held, run: Run) -> None:
+        held.run = run
+        held.due_at = run.wake_at if run.status is RunStatus.WAITING else None
+        if run.status.ended:
+            self._open.pop(run.id, None)
+        else:
+            self._open[run.id] = held
+
+    def _close_requests(self, run_id: str, key: str, status: RequestStatus) -> None:
+        for name, request in self._requests.items():
+            if request.run_id == run_id and request.status is RequestStatus.OPEN and at_or_below(request.key, key):
+                self._requests[name] = replace(request, status=status)
+
+    def _tell(self, run_id: str, message: Message) -> None:
+        held = self._held.get(run_id)
+        if held is None or message.id in held.messages:
+            return
+        seq = held.run.inbox_seq + 1
+        held.messages[message.id] = replace(message, seq=seq)
+        held.run = replace(held.run, inbox_seq=seq)
+        if held.run.status is RunStatus.WAITING:
+            held.due_at = 0
+
+    def _cancel(self, run_id: str, by: str) -> None:
+        held = self._open.get(run_id)
+        if held is None or held.run.cancel_requested_by is not None:
+            return
+        held.run = replace(held.run, cancel_requested_by=by)
+        if held.run.status in SLEEPING:
+            held.due_at = 0
+        if held.run.status is RunStatus.DIVERGED:
+            self._set(held, replace(held.run, status=RunStatus.CANCELLED, ended_at=self._clock.now()))
+            self._close_requests(run_id, "", RequestStatus.WITHDRAWN)
+            for child in list(self._open.values()):
+                if child.run.parent_id == run_id:
+                    self._cancel(child.run.id, by)
+
+    async def rest(self, run_id: str, epoch: int, *, seen_seq: int, wake_at: float | None) -> bool:
+        held = self._fenced(run_id, epoch)
+        run = held.run
+        if run.status is not RunStatus.RUNNING or run.inbox_seq != seen_seq or run.cancel_requested_by is not None:
+            return False
+        self._set(held, replace(run, status=RunStatus.WAITING, wake_at=wake_at))
+        return True
+
+    async def inbox(self, run_id: str, after_seq: int) -> Sequence[Message]:
+        held = self._held.get(run_id)
+        return [message for message in held.messages.values() if message.seq > after_seq] if held else []
+
+    async def runnable(self, now: float, limit: int) -> Sequence[str]:
+        due = [held for held in self._open.values() if held.due_at is not None and held.due_at <= now]
+        due.sort(key=lambda held: (held.due_at or 0, held.run.created_at, held.order))
+        pending = [held for held in self._open.values() if held.run.status is RunStatus.PENDING]
+        pending.sort(key=lambda held: (held.run.created_at, held.order))
+        return [held.run.id for held in (due + pending)[:limit]]
+
+    async def next_wake(self) -> float | None:
+        return min((held.due_at for held in self._open.values() if held.due_at is not None), default=None)
+
+    async def release(self) -> Sequence[str]:
+        released = [held for held in self._open.values() if held.run.status is RunStatus.RUNNING]
+        for held in released:
+            held.run = replace(held.run, status=RunStatus.PENDING)
+        return [held.run.id for held in released]
+
+    async def open_semantics(self) -> Mapping[int, Sequence[str]]:
+        found: dict[int, list[str]] = {}
+        for held in self._open.values():
+            ids = found.setdefault(held.run.semantics, [])
+            if len(ids) < 5:
+                ids.append(held.run.id)
+        return found
+
+    async def foreign_change(self) -> bool:
+        return False
+
+    # people
+
+    async def answer(self, request_id: str, answer: Answer) -> Request:
+        request = self._requests.get(request_id)
+        if request is None:
+            raise unknown_request(request_id)
+        text_of(answer.to_json(), "The answer")
+        request = decided(request, answer, self._clock.now())
+        self._requests[request_id] = request
+        self._tell(request.run_id, answer_message(request))
+        return request
+
+    async def cancel(self, run_id: str, by: str) -> Run:
+        held = self._known(run_id)
+        if held.run.status.ended:
+            raise run_ended(held.run)
+        self._cancel(run_id, by)
+        return held.run
+
+    async def retry(self, run_id: str, by: str) -> Run:
+        held = self._known(run_id)
+        if held.run.status not in RETRYABLE:
+            raise not_faulted(held.run)
+        self._retry(held)
+        return held.run
+
+    def _retry(self, held: _Held) -> None:
+        run = held.run
+        requests = [request for request in self._requests.values() if request.run_id == run.id]
+        plan = retry_plan(run, held.entries, requests, held.messages.values())
+        mark = f"!{run.attempt}"
+        for key, to_key in plan.entries:
+            _move(held, key, to_key)
+        for key in plan.reopened:
+            held.entries[key] = replace(held.entries[key], status=EntryStatus.INTENT, ended_at=None)
+        for name, new in plan.requests:
+            old = self._requests.pop(name)
+            self._requests[new] = replace(old, id=new, key=old.key + mark)
+        for name, new in plan.messages:
+            old = held.messages.pop(name)
+            held.messages[new] = replace(old, id=new, key=old.key + mark)
+        for child in list(self._held.values()):
+            if is_cause(child.run, run):
+                self._retry(child)
+        self._set(held, retried(run))
+
+    def _known(self, run_id: str) -> _Held:
+        held = self._held.get(run_id)
+        if held is None:
+            raise unknown_run(run_id)
+        return held
+
+    # reading
+
+    async def run(self, run_id: str) -> Run | None:
+        held = self._held.get(run_id)
+        return held.run if held else None
+
+    async def find(self, fragment: str) -> Sequence[str]:
+        return [held.run.id for held in self._newest() if fragment in held.run.id][:10]
+
+    def _newest(self) -> list[_Held]:
+        return sorted(self._held.values(), key=lambda held: (held.run.created_at, held.run.id), reverse=True)
+
+    async def runs(self, which: RunFilter) -> Sequence[Run]:
+        before = self._held.get(which.before_id) if which.before_id is not None else None
+        return [
+            held.run
+            for held in self._newest()
+            if _matches(held.run, which)
+            and (before is None or (held.run.created_at, held.run.id) < (before.run.created_at, before.run.id))
+        ][: which.limit]
+
+    async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]:
+        found: dict[RunStatus, int] = {}
+        for held in self._held.values():
+            if batch is None or held.run.batch == batch:
+                found[held.run.status] = found.get(held.run.status, 0) + 1
+        return found
+
+    async def entries(self, run_id: str) -> Sequence[Entry]:
+        held = self._held.get(run_id)
+        return list(held.entries.values()) if held else []
+
+    async def requests(self, *, run_id: str | None = None, status: RequestStatus | None = None) -> Sequence[Request]:
+        found = [
+            request
+            for request in self._requests.values()
+            if (run_id is None or request.run_id == run_id) and (status is None or request.status is status)
+        ]
+        return sorted(found, key=lambda request: (request.created_at, request.id))
+
+    async def request(self, request_id: str) -> Request | None:
+        if request_id in self._requests:
+            return self._requests[request_id]
+        found = [request for name, request in self._requests.items() if request_id in name]
+        return found[0] if len(found) == 1 else None
+
+    async def quarantine(self, rows: Sequence[Quarantined]) -> None:
+        for row in rows:
+            text_of(row.value, "A quarantined row")
+        for row in rows:
+            self._quarantined[row.batch, row.row] = row
+
+    async def quarantined(self, batch: str) -> Sequence[Quarantined]:
+        return sorted((row for row in self._quarantined.values() if row.batch == batch), key=lambda row: row.row)
+
+    async def late(self, run_id: str, entry: Entry) -> None:
+        _check(Put(entry))
+        self._known(run_id).late.append(entry)
+
+    async def late_outcomes(self, run_id: str) -> Sequence[Entry]:
+        held = self._held.get(run_id)
+        return list(held.late) if held else []
+
+    async def close(self) -> None:
+        return None
+
+
+def _check(write: Write) -> None:
+    """Raises: UserError for what could not be stored, before anything is changed."""
+    for what, value in values_of(write):
+        text_of(value, what)
+
+
+def _move(held: _Held, key: str, to_key: str) -> None:
+    """Rename in place, so that the order of first writes stays."""
+    if key not in held.entries:
+        return
+    held.entries = {
+        (to_key if name == key else name): (replace(entry, key=to_key, kind=EntryKind.NOTE) if name == key else entry)
+        for name, entry in held.entries.items()
+        if name != to_key
+    }
+
+
+def _matches(run: Run, which: RunFilter) -> bool:
+    return (
+        (not which.status or run.status in which.status)
+        and (which.workflow is None or which.workflow in {run.workflow, f"{run.namespace}/{run.workflow}"})
+        and (which.batch is None or run.batch == which.batch)
+        and (which.parent_id is None or run.parent_id == which.parent_id)
+    )

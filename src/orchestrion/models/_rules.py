@@ -1,0 +1,236 @@
+"""Rules at work: from a conversation to the next step. Pure."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+from orchestrion.core import Json, UserError
+
+from ._entities import KINDS, compiled, matched
+from ._playbook import Fact, Pattern, Playbook, Rule, Sum, Test, When
+from ._template import lookup, render
+
+CallStatus: TypeAlias = Literal["done", "refused", "failed"]
+
+_LONGEST = 20_000
+"""Characters of a message that rules look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A tool that was called earlier in the conversation, and how it ended."""
+
+    tool: str
+    arguments: Mapping[str, Json]
+    status: CallStatus
+    result: Json = None
+    """What it gave when done; `reason`, `by` and `code` when refused or failed."""
+    rule: str | None = None
+    """The rule that asked for it, if a playbook did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """All that rules see."""
+
+    input: Json
+    calls: Sequence[ToolCall] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTool:
+    """The rule's step: call a tool."""
+
+    rule: Rule
+    tool: str
+    arguments: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """The rule's step: answer, which ends the conversation."""
+
+    rule: Rule
+    answer: str | Mapping[str, Json]
+
+
+Step: TypeAlias = CallTool | Say
+
+
+def next_step(playbook: Playbook, conversation: Conversation) -> Step:
+    """The step of the first rule that holds and has not been taken. Raises: UserError `no-rule-fits`."""
+    scope = _scope(playbook, conversation)
+    text = _message(playbook, conversation)
+    for rule in playbook.rules:
+        if rule.when is not None and not _holds(rule.when, text, scope, conversation):
+            continue
+        if rule.answer is not None:
+            answer = render(rule.answer, scope)
+            return Say(rule=rule, answer=answer if isinstance(answer, Mapping | str) else "")
+        step = _call(rule, scope)
+        if not any(call.rule == rule.name or _same(call, step) for call in conversation.calls):
+            return step
+    raise UserError(
+        "no-rule-fits",
+        f"No rule of the playbook {playbook.name!r} fits this message.",
+        hint="End the playbook with a rule that has an `answer` and no `when`.",
+    )
+
+
+def _call(rule: Rule, scope: Json) -> CallTool:
+    """Arguments whose value is null are left out: the tool's own defaults hold."""
+    arguments = {name: render(value, scope) for name, value in rule.arguments.items()}
+    return CallTool(
+        rule=rule,
+        tool=rule.call or "",
+        arguments={name: value for name, value in arguments.items() if value is not None},
+    )
+
+
+def _same(call: ToolCall, step: CallTool) -> bool:
+    return call.tool == step.tool and call.rule is None and dict(call.arguments) == dict(step.arguments)
+
+
+def _message(playbook: Playbook, conversation: Conversation) -> str:
+    value = lookup(conversation.input, playbook.message)
+    return value[:_LONGEST] if isinstance(value, str) else ""
+
+
+def _scope(playbook: Playbook, conversation: Conversation) -> Mapping[str, Json]:
+    text = _message(playbook, conversation)
+    last = {call.tool: call for call in conversation.calls}
+    found = {
+        name: matched(kind.pattern, text) if isinstance(kind, Pattern) else KINDS[kind](text)
+        for name, kind in playbook.entities.items()
+    }
+    scope: dict[str, Json] = {
+        "input": conversation.input,
+        "entities": found,
+        "tools": {call.tool: call.result for call in conversation.calls if call.status == "done"},
+        "refusals": {tool: call.result for tool, call in last.items() if call.status == "refused"},
+        "failures": {tool: call.result for tool, call in last.items() if call.status == "failed"},
+    }
+    facts: dict[str, Json] = {}
+    for name, fact in playbook.facts.items():
+        facts[name] = _pick(fact, {**scope, "facts": facts})
+    return {**scope, "facts": facts}
+
+
+def _pick(fact: Fact, scope: Json) -> Json:
+    items = lookup(scope, fact.from_)
+    if not isinstance(items, Sequence) or isinstance(items, str):
+        return None
+    wanted = {field: render(value, scope) for field, value in fact.where.items()}
+    fitting = [item for item in items if all(_equal(lookup(item, field), value) for field, value in wanted.items())]
+    if fact.same:
+        fitting = _repeated(fitting, fact.same)
+    match fact.take:
+        case "first":
+            return fitting[0] if fitting else None
+        case "last":
+            return fitting[-1] if fitting else None
+        case "all":
+            return fitting
+        case "count":
+            return len(fitting)
+        case Sum(sum=field):
+            numbers = (lookup(item, field) for item in fitting)
+            return sum(number for number in numbers if isinstance(number, int | float))
+
+
+def _repeated(items: Sequence[Json], fields: Sequence[str]) -> list[Json]:
+    """Items that agree in all of `fields` with an earlier one."""
+    seen: list[list[Json]] = []
+    repeated: list[Json] = []
+    for item in items:
+        signature = [lookup(item, field) for field in fields]
+        if None not in signature and signature in seen:
+            repeated.append(item)
+        seen.append(signature)
+    return repeated
+
+
+def _holds(when: When, text: str, scope: Json, conversation: Conversation) -> bool:
+    plain = _plain(text)
+    status = {call.tool: call.status for call in conversation.calls}
+    return (
+        (not when.says or any(_said(phrase, plain) for phrase in when.says))
+        and all(_said(phrase, plain) for phrase in when.says_all)
+        and (when.matches is None or compiled(when.matches).search(text) is not None)
+        and all(_something(lookup(scope, path)) for path in when.has)
+        and all(
+            _compared(lookup(scope, path), test, render(value, scope))
+            for path, tests in when.compare.items()
+            for test, value in tests.items()
+        )
+        and all(tool in status for tool in when.called)
+        and all(status.get(tool) == "done" for tool in when.done)
+        and all(status.get(tool) == "refused" for tool in when.refused)
+        and all(status.get(tool) == "failed" for tool in when.failed)
+        and (when.not_ is None or not _holds(when.not_, text, scope, conversation))
+        and (not when.any_ or any(_holds(group, text, scope, conversation) for group in when.any_))
+    )
+
+
+def _something(value: Json) -> bool:
+    return value is not None and value is not False and value != "" and value != [] and value != {}
+
+
+def _number(value: Json) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _equal(left: Json, right: Json) -> bool:
+    """Texts are equal whatever their case."""
+    if isinstance(left, str) and isinstance(right, str):
+        return left.casefold() == right.casefold()
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _compared(left: Json, test: Test, right: Json) -> bool:
+    match test:
+        case "is":
+            return _equal(left, right)
+        case "is_not":
+            return not _equal(left, right)
+        case "one_of":
+            return isinstance(right, Sequence) and any(_equal(left, one) for one in right)
+        case "contains":
+            if isinstance(left, str):
+                return isinstance(right, str) and right.casefold() in left.casefold()
+            return isinstance(left, Sequence) and any(_equal(one, right) for one in left)
+        case "above" | "below" | "at_least" | "at_most":
+            return _ordered(_number(left), test, _number(right))
+
+
+def _ordered(left: float | None, test: Literal["above", "below", "at_least", "at_most"], right: float | None) -> bool:
+    if left is None or right is None:
+        return False
+    match test:
+        case "above":
+            return left > right
+        case "below":
+            return left < right
+        case "at_least":
+            return left >= right
+        case "at_most":
+            return left <= right
+
+
+def _plain(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+@lru_cache(maxsize=4096)
+def _phrase(phrase: str) -> re.Pattern[str]:
+    words = (re.escape(word).replace(r"\*", r"\w*") for word in _plain(phrase).split())
+    joined = r"[\s\-]+".join(words)
+    return re.compile(rf"(?<!\w){joined}(?!\w)")
+
+
+def _said(phrase: str, plain: str) -> bool:
+    return _phrase(phrase).search(plain) is not None

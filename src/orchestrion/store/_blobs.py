@@ -1,0 +1,98 @@
+"""Values too large for a row, by the digest of their bytes, on any file system fsspec knows."""
+
+import hashlib
+import os
+from collections.abc import Set
+from functools import cached_property
+from typing import Any, cast
+
+from orchestrion.core import BugError, Clock, new_id
+
+KEPT_S = 24 * 3600.0
+"""How long a blob stays that nothing refers to: its row may still be on its way."""
+
+
+class Blobs:
+    """A folder of immutable values. Writing one again changes nothing but its age."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._url = url
+        self._clock = clock
+
+    @cached_property
+    def _place(self) -> tuple[Any, str]:
+        """File system and root; fsspec is imported when the first large value comes."""
+        import fsspec.core as fsspec
+
+        return cast("tuple[Any, str]", cast("Any", fsspec).url_to_fs(self._url))
+
+    def _path(self, digest: str) -> str:
+        return f"{self._place[1]}/{digest[:2]}/{digest}"
+
+    def put(self, digest: str, content: bytes) -> None:
+        """Keep `content`; it is on the disk when this returns. Raises: OSError."""
+        files, path = self._place[0], self._path(digest)
+        if files.exists(path):
+            files.touch(path, truncate=False)
+            return
+        files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        partial = f"{path}.{new_id()}.partial"
+        try:
+            with files.open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                _sync(file)
+            files.mv(partial, path)
+        except BaseException:
+            if files.exists(partial):
+                files.rm_file(partial)
+            raise
+        self._sync_folders(path)
+
+    def get(self, digest: str) -> bytes:
+        """Raises: BugError `blob-missing`, `blob-damaged`."""
+        try:
+            content = cast("bytes", self._place[0].cat_file(self._path(digest)))
+        except FileNotFoundError:
+            raise BugError(
+                "blob-missing",
+                f"The value {digest} is not in {self._url!r}, where a run keeps it.",
+                hint="Restore the folder together with its database.",
+            ) from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise BugError("blob-damaged", f"The value {digest} in {self._url!r} has changed since it was written.")
+        return content
+
+    def collect(self, referred: Set[str]) -> int:
+        """Remove what nothing refers to and nobody has written for a day; how many that were."""
+        files, root = self._place
+        if not files.exists(root):
+            return 0
+        removed = 0
+        for path in cast("list[str]", files.find(root)):
+            if path.rpartition("/")[2] not in referred and self._clock.now() - self._written_at(path) > KEPT_S:
+                files.rm_file(path)
+                removed += 1
+        return removed
+
+    def _written_at(self, path: str) -> float:
+        return cast("float", self._place[0].modified(path).timestamp())
+
+    def _sync_folders(self, path: str) -> None:
+        """Make the new names durable too, where the file system is this machine's."""
+        if "file" not in self._place[0].protocol:
+            return
+        folder = path.rpartition("/")[0]
+        for name in (folder, folder.rpartition("/")[0], self._place[1].rpartition("/")[0]):
+            descriptor = os.open(name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _sync(file: Any) -> None:
+    """Remote file systems have no descriptor: there, closing is what makes a file durable."""
+    fileno = getattr(file, "fileno", None)
+    if fileno is not None:
+        os.fsync(fileno())

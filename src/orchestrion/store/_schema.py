@@ -1,0 +1,194 @@
+"""The tables, in SQL that SQLite and PostgreSQL share.
+
+JSON stands in text columns, written by `core.dump`. A value too large for a row stands there as `blob:` and its digest, which no
+JSON text begins with; the row's `blobs` column then lists the digests it refers to, so that collecting needs no scan.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+REVISIONS = ("0001",)
+"""Every revision of the schema, oldest first. The last is what this release reads and writes."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s",
+    }
+)
+
+
+def _run_id() -> Column[str]:
+    return Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False)
+
+
+def _record() -> list[Column[str] | Column[float] | Column[int]]:
+    """The columns of an entry, wherever one is kept."""
+    return [
+        Column("kind", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("task", Text, nullable=False),
+        Column("function", Text, nullable=False),
+        Column("digest", Text, nullable=False),
+        Column("input", Text),
+        Column("output", Text),
+        Column("problem", Text),
+        Column("labels", Text),
+        Column("decision", Text),
+        Column("why", Text),
+        Column("cost", Text),
+        Column("model", Text),
+        Column("versions", Text),
+        Column("subject", Text),
+        Column("started_at", Double),
+        Column("ended_at", Double),
+        Column("epoch", BigInteger, nullable=False),
+        Column("blobs", Text),
+    ]
+
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+"""Source text of every version that was run, by the digest of its canonical JSON."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("workflow", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("semantics", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("start_key", Text),
+    Column("batch", Text),
+    Column("row", BigInteger),
+    Column("input", Text),
+    Column("output", Text),
+    Column("problem", Text),
+    Column("fault_key", Text),
+    Column("labels", Text),
+    Column("decision", Text),
+    Column("cost", Text),
+    Column("versions", Text),
+    Column("subject", Text),
+    Column("parent_id", Text),
+    Column("parent_key", Text),
+    Column("root_id", Text),
+    Column("copied_from", Text),
+    Column("attempt", Integer, nullable=False),
+    Column("inbox_seq", BigInteger, nullable=False),
+    Column("cancel_requested_by", Text),
+    Column("wake_at", Double),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("due_at", Double),
+    Column("blobs", Text),
+)
+"""One row a run. due_at: when a sleeper should be advanced; 0 once there is news for it."""
+Index("ix_runs_start_key", runs.c.start_key, unique=True)
+Index("ix_runs_created", runs.c.created_at, runs.c.id)
+Index("ix_runs_status", runs.c.status, runs.c.created_at, runs.c.id)
+Index("ix_runs_workflow", runs.c.workflow, runs.c.created_at, runs.c.id)
+for _name in ("batch", "parent_id", "due_at", "blobs"):
+    _present = text(f"{_name} IS NOT NULL")
+    Index(f"ix_runs_{_name}", runs.c[_name], sqlite_where=_present, postgresql_where=_present)
+
+entries = Table(
+    "entries",
+    metadata,
+    _run_id(),
+    Column("key", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    *_record(),
+    PrimaryKeyConstraint("run_id", "key"),
+    sqlite_with_rowid=False,
+)
+"""What happened in a run, by place. seq: order of first writes within the run."""
+Index(
+    "ix_entries_blobs",
+    entries.c.blobs,
+    sqlite_where=text("blobs IS NOT NULL"),
+    postgresql_where=text("blobs IS NOT NULL"),
+)
+
+late = Table(
+    "late",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _run_id(),
+    Column("key", Text, nullable=False),
+    *_record(),
+)
+"""Outcomes of workers that had lost their run: evidence, never read by a run."""
+Index("ix_late_run_id", late.c.run_id, late.c.id)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _run_id(),
+    Column("key", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("answer", Text),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("blobs", Text),
+)
+"""Questions to people, each addressed to one place of one run."""
+Index("ix_requests_run_id", requests.c.run_id)
+Index("ix_requests_status", requests.c.status, requests.c.created_at, requests.c.id)
+
+messages = Table(
+    "messages",
+    metadata,
+    _run_id(),
+    Column("id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text),
+    Column("blobs", Text),
+    PrimaryKeyConstraint("run_id", "id"),
+    sqlite_with_rowid=False,
+)
+"""Inboxes: answers and ends of children."""
+Index("ix_messages_seq", messages.c.run_id, messages.c.seq)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("batch", Text, nullable=False),
+    Column("row", BigInteger, nullable=False),
+    Column("value", Text),
+    Column("reasons", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("blobs", Text),
+    PrimaryKeyConstraint("batch", "row"),
+)
+"""Rows of a batch that were set aside, with the reasons."""
+
+REFERRING = (runs, entries, late, requests, messages, quarantine)
+"""The tables that may refer to blobs."""

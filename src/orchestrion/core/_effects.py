@@ -106,6 +106,7 @@ class ChildStart:
     name: str
     version: str
     input: Datum
+    awaited: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,14 @@
 """What a task can call: declarations, invocations and their outcomes."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from ._datum import Datum
 from ._json import Json, digest
+
+_ATTEMPT = re.compile(r"~\d+")
 
 Effect = Literal["none", "read", "write"]
 """none: computes within this process; read: asks the outside without changing it; write: changes the outside."""
@@ -76,8 +79,8 @@ class Invocation:
         return digest([self.function, self.arguments.value, who, self.metadata])
 
     def operation(self) -> str:
-        """The key without its attempt: what an idempotency key is derived from, so that a retry repeats nothing."""
-        return self.key.rpartition("~")[0] or self.key
+        """The key without attempts: with the digest, what an idempotency key is derived from, so that a retry repeats nothing."""
+        return _ATTEMPT.sub("", self.key)
 
     def at(self, key: str) -> "Invocation":
         return replace(self, key=key)

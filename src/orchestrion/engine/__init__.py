@@ -1,0 +1,6 @@
+"""The only implementation of Effects, and the local dispatcher that advances runs."""
+
+from ._effects import Outside, Workflows
+from ._engine import Engine, Interpret, Limits
+
+__all__ = ["Engine", "Interpret", "Limits", "Outside", "Workflows"]

@@ -1,0 +1,437 @@
+"""The engine: takes runs in, advances them as asyncio tasks, lets the waiting ones sleep, and stops cleanly."""
+
+import asyncio
+import heapq
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrion.core import (
+    Answer,
+    Begin,
+    BugError,
+    CancelRun,
+    Clock,
+    Datum,
+    Diverged,
+    Effects,
+    Entry,
+    EntryKind,
+    EntryStatus,
+    Faulted,
+    Fenced,
+    Journal,
+    Json,
+    Message,
+    OrchestrionError,
+    Put,
+    Request,
+    Run,
+    RunStatus,
+    SetRun,
+    Tell,
+    TransientError,
+    UserError,
+    Write,
+    problem_of,
+)
+
+from ._effects import Outside, WalkEffects
+from ._rows import stored_labels
+from ._walk import Ending, Walk, WalkStopped
+
+log = logging.getLogger(__name__)
+
+Interpret = Callable[[Run, Effects], Awaitable[Datum]]
+"""Walks a run's workflow from its beginning over the given effects, and returns its output."""
+
+NEAR_S = 60.0
+"""A sleeper that wakes within this time is waited for; a later one is left asleep."""
+RETRY_STORE_S = 1.0
+GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    concurrency: int = 50
+    """Runs in memory at once."""
+    backlog: int = 10_000
+    """Runs accepted and not yet begun."""
+
+
+class Engine:
+    """Advances the runs it is asked to, and those they start. One engine a store.
+
+    `async with Engine(...)`: leaving stops it; runs in progress go on when an engine next advances them.
+    """
+
+    def __init__(
+        self, *, journal: Journal, interpret: Interpret, outside: Outside, clock: Clock, semantics: int, limits: Limits
+    ) -> None:
+        self._journal = journal
+        self._interpret = interpret
+        self._outside = outside
+        self._clock = clock
+        self._semantics = semantics
+        self._limits = limits
+        self._walks: dict[str, Walk] = {}
+        self._hosts: set[asyncio.Task[None]] = set()
+        self._ready: deque[str] = deque()
+        self._queued: set[str] = set()
+        self._again: set[str] = set()
+        self._roots: dict[str, str] = {}
+        self._busy: Counter[str] = Counter()
+        self._sleepers: list[tuple[float, str]] = []
+        self._ringing: asyncio.TimerHandle | None = None
+        self._watchers: dict[str, list[asyncio.Future[None]]] = {}
+        self._ends: dict[str, Run] = {}
+        self._watched: Counter[str] = Counter()
+        self._stopping = False
+        self.broken: OrchestrionError | None = None
+
+    async def __aenter__(self) -> "Engine":
+        foreign = {
+            number: ids for number, ids in (await self._journal.open_semantics()).items() if number != self._semantics
+        }
+        if foreign:
+            names = ", ".join(run_id for ids in foreign.values() for run_id in ids)
+            raise UserError(
+                "semantics-unknown",
+                f"This release (semantics {self._semantics}) cannot continue runs begun under semantics "
+                f"{', '.join(map(str, foreign))}: {names}.",
+                hint="Finish or cancel them with the release that began them, then upgrade.",
+            )
+        await self._journal.release()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # --- what others ask of it ---
+
+    async def start(self, run: Run) -> Run:
+        """Accept a run: it is durable when this returns, and advances. A used start key gives the run that used it.
+
+        Raises: TransientError `backlog-full`.
+        """
+        if len(self._ready) >= self._limits.backlog:
+            raise TransientError(
+                "backlog-full",
+                f"{len(self._ready):,} runs are waiting to begin, and no more are accepted.",
+                hint="Try again when some have begun, or raise limits.backlog in orchestrion.yaml.",
+            )
+        accepted = await self._journal.start(run)
+        if not accepted.status.ended:
+            self.advance(accepted)
+        return accepted
+
+    def advance(self, run: Run) -> None:
+        """Take the run up, unless it is in hand already."""
+        self._wake(run.id, run.root_id or run.id)
+
+    async def settle(self, run_id: str) -> Run:
+        """Wait until the run has ended, or it and what it started wait for somebody or for a distant time."""
+        self._watched[run_id] += 1
+        try:
+            root = self._roots.get(run_id, run_id)
+            while not self.broken and run_id not in self._ends and self._moving(root):
+                future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._watchers.setdefault(root, []).append(future)
+                await future
+            if self.broken:
+                raise self.broken
+            return self._ends.get(run_id) or await self._required(run_id)
+        finally:
+            self._watched[run_id] -= 1
+            if not self._watched[run_id]:
+                del self._watched[run_id]
+                self._ends.pop(run_id, None)
+
+    async def cancel(self, run_id: str, by: str) -> Run:
+        """Ask a run to stop, at once. Raises: UserError `unknown-run`, `run-ended`."""
+        run = await self._journal.cancel(run_id, by)
+        await self._news(run)
+        return run
+
+    async def answer(self, request_id: str, answer: Answer) -> Request:
+        """Decide a request, and take its run up again."""
+        request = await self._journal.answer(request_id, answer)
+        await self._news(await self._required(request.run_id))
+        return request
+
+    async def retry(self, run_id: str, by: str) -> Run:
+        """Set a faulted run going again."""
+        run = await self._journal.retry(run_id, by)
+        self.advance(run)
+        return run
+
+    async def notice(self) -> None:
+        """Look for what other processes wrote about runs in hand: answers and cancels."""
+        if await self._journal.foreign_change():
+            for walk in list(self._walks.values()):
+                await walk.refresh()
+
+    async def stop(self) -> None:
+        """Begin nothing new, let calls in flight finish for a moment, and leave the rest for the next start."""
+        self._stopping = True
+        self._ready.clear()
+        self._queued.clear()
+        if self._ringing is not None:
+            self._ringing.cancel()
+        for walk in self._walks.values():
+            walk.root.closed = True
+        if self._hosts:
+            await asyncio.wait(self._hosts, timeout=0.5)
+        for walk in list(self._walks.values()):
+            walk.end(Ending.STOPPED)
+        if self._hosts:
+            await asyncio.wait(self._hosts, timeout=GRACE_S)
+        self._tell_watchers(list(self._watchers))
+
+    # --- taking runs up ---
+
+    async def _required(self, run_id: str) -> Run:
+        run = await self._journal.run(run_id)
+        if run is None:
+            raise UserError("unknown-run", f"There is no run {run_id!r}.")
+        return run
+
+    async def _news(self, run: Run) -> None:
+        walk = self._walks.get(run.id)
+        if walk is not None and walk.ending is None:
+            await walk.refresh()
+        else:
+            self.advance(run)
+
+    def _wake(self, run_id: str, root: str) -> None:
+        self._roots[run_id] = root
+        if run_id in self._walks:
+            self._again.add(run_id)
+        elif run_id not in self._queued and not self._stopping:
+            self._queued.add(run_id)
+            self._ready.append(run_id)
+            self._busy[root] += 1
+            self._pump()
+
+    def _pump(self) -> None:
+        while self._ready and len(self._hosts) < self._limits.concurrency and not self._stopping:
+            run_id = self._ready.popleft()
+            host = asyncio.ensure_future(self._host(run_id))
+            self._hosts.add(host)
+            host.add_done_callback(lambda task, run_id=run_id: self._hosted(task, run_id))
+
+    def _hosted(self, task: asyncio.Task[None], run_id: str) -> None:
+        self._hosts.discard(task)
+        root = self._roots.get(run_id, run_id)
+        self._busy[root] -= 1
+        if not self._busy[root]:
+            del self._busy[root]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("The engine lost run %s", run_id, exc_info=error)
+            self._break(BugError("engine-broke", f"The engine failed on run {run_id}: {type(error).__name__}."))
+        if run_id in self._again:
+            self._again.discard(run_id)
+            self._wake(run_id, root)
+        elif not any(sleeper == run_id for _, sleeper in self._sleepers):
+            self._roots.pop(run_id, None)
+        self._pump()
+        self._tell_watchers([root])
+
+    def _break(self, error: OrchestrionError) -> None:
+        self.broken = self.broken or error
+        self._tell_watchers(list(self._watchers))
+
+    async def _host(self, run_id: str) -> None:
+        """One run in memory, from claim to end or sleep."""
+        self._queued.discard(run_id)
+        try:
+            history = await self._journal.claim(run_id)
+        except TransientError as error:
+            log.warning("Run %s cannot be taken up yet: %s", run_id, error)
+            self._sleep_until(self._clock.now() + RETRY_STORE_S, run_id)
+            return
+        except OrchestrionError as error:
+            self._break(error)
+            return
+        if history is None:
+            return
+        walk = Walk(history, journal=self._journal, clock=self._clock, on_write=self._overhear)
+        self._walks[run_id] = walk
+        try:
+            walk.main = asyncio.ensure_future(self._advance(walk))
+            ended = await walk.main
+            if ended.status.ended and run_id in self._watched:
+                self._ends[run_id] = ended
+        except (WalkStopped, asyncio.CancelledError):
+            self._after_stop(walk)
+        finally:
+            del self._walks[run_id]
+
+    def _after_stop(self, walk: Walk) -> None:
+        """What remains to be done for a run that was taken apart: wake it in time, or say why it stopped."""
+        if walk.ending is Ending.EVICTED:
+            if walk.wake_at is not None:
+                self._sleep_until(walk.wake_at, walk.run.id)
+        elif isinstance(walk.failure, Fenced):
+            log.warning("%s", walk.failure)
+        elif isinstance(walk.failure, TransientError):
+            log.warning("Run %s stops for now: %s", walk.run.id, walk.failure)
+            self._sleep_until(self._clock.now() + RETRY_STORE_S, walk.run.id)
+        elif walk.failure is not None and walk.failure.code == "journal-stopped":
+            self._break(walk.failure)
+
+    async def _advance(self, walk: Walk) -> Run:
+        """Walk the workflow once, and write how it ended."""
+        effects = WalkEffects(walk, self._outside, walk.root)
+        try:
+            if walk.cancelled_by is not None:
+                return await self._finish_cancelled(walk)
+            if walk.run.started_at is None:
+                walk.run = replace(walk.run, started_at=self._clock.now())
+                walk.attach(SetRun(started_at=walk.run.started_at))
+            output = await self._interpret(walk.run, effects)
+            walk.main = None
+            return await self._finish(walk, RunStatus.COMPLETED, output=output)
+        except (WalkStopped, asyncio.CancelledError):
+            if walk.ending is Ending.CANCELLED:
+                return await self._finish_cancelled(walk)
+            if isinstance(walk.failure, Diverged):
+                return await self._finish_diverged(walk, walk.failure)
+            raise
+        except Exception as error:
+            if walk.ending is Ending.STOPPED:
+                raise WalkStopped from error
+            if not isinstance(error, OrchestrionError):
+                log.exception("Run %s failed unexpectedly", walk.run.id)
+            walk.main = None
+            return await self._finish(walk, RunStatus.FAULTED, error=error)
+
+    async def _finish(
+        self, walk: Walk, status: RunStatus, *, output: Datum | None = None, error: BaseException | None = None
+    ) -> Run:
+        problem = problem_of(error).to_json() if error else None
+        ended = replace(
+            walk.run,
+            status=status,
+            output=output.value if output else None,
+            problem=problem,
+            fault_key=error.source_key if isinstance(error, Faulted) else None,
+            labels=stored_labels(output.labels) if output else None,
+            cost=_total_cost(walk.entries.values()),
+            ended_at=self._clock.now(),
+        )
+        writes: list[Write] = [*walk.closing_writes([""]), *_tell_parent(ended)]
+        writes.append(
+            SetRun(
+                status=status,
+                output=ended.output,
+                problem=problem,
+                fault_key=ended.fault_key,
+                labels=ended.labels,
+                cost=ended.cost,
+                ended_at=ended.ended_at,
+            )
+        )
+        await walk.commit(*writes)
+        return ended
+
+    async def _finish_cancelled(self, walk: Walk) -> Run:
+        """A cancel is an entry of its own, committed with everything it closes."""
+        walk.main = None
+        by = walk.cancelled_by or "unknown"
+        now = self._clock.now()
+        cancel = Entry(
+            key="/cancel",
+            kind=EntryKind.CHOICE,
+            status=EntryStatus.COMPLETED,
+            output={"by": by},
+            subject=f"User::{by}",
+            started_at=now,
+            ended_at=now,
+            epoch=walk.run.epoch,
+        )
+        walk.attach(Put(cancel))
+        stopped = UserError("cancelled", f"The run was cancelled by {by}.")
+        return await self._finish(walk, RunStatus.CANCELLED, error=stopped)
+
+    async def _finish_diverged(self, walk: Walk, error: Diverged) -> Run:
+        """Nothing is reused or executed; the run stops where a person can see why."""
+        problem = error.problem.to_json()
+        try:
+            await self._journal.write(walk.run.id, walk.run.epoch, [SetRun(status=RunStatus.DIVERGED, problem=problem)])
+        except OrchestrionError as failure:
+            log.warning("Run %s diverged, which could not be recorded: %s", walk.run.id, failure)
+        return replace(walk.run, status=RunStatus.DIVERGED, problem=problem)
+
+    # --- waking ---
+
+    def _overhear(self, run: Run, writes: Sequence[Write]) -> None:
+        """Take up at once what a run's write concerns: its children, its parent."""
+        root = run.root_id or run.id
+        for write in writes:
+            match write:
+                case Begin(run=child):
+                    self._after_commit(child.id, root)
+                case Tell(run_id=other) | CancelRun(run_id=other):
+                    self._after_commit(other, root)
+                case _:
+                    pass
+
+    def _after_commit(self, run_id: str, root: str) -> None:
+        walk = self._walks.get(run_id)
+        if walk is not None and walk.ending is None:
+            refreshing = asyncio.ensure_future(walk.refresh())
+            self._hosts.add(refreshing)
+            refreshing.add_done_callback(self._hosts.discard)
+        else:
+            self._wake(run_id, root)
+
+    def _sleep_until(self, wake_at: float, run_id: str) -> None:
+        heapq.heappush(self._sleepers, (wake_at, run_id))
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._ringing is not None:
+            self._ringing.cancel()
+            self._ringing = None
+        if self._sleepers and not self._stopping:
+            delay = max(0.0, self._sleepers[0][0] - self._clock.now())
+            self._ringing = asyncio.get_running_loop().call_later(min(delay, 3600.0), self._ring)
+
+    def _ring(self) -> None:
+        now = self._clock.now()
+        while self._sleepers and self._sleepers[0][0] <= now:
+            _, run_id = heapq.heappop(self._sleepers)
+            self._wake(run_id, self._roots.get(run_id, run_id))
+        self._set_alarm()
+
+    def _moving(self, root: str) -> bool:
+        """Whether something of this tree of runs will happen soon without anybody's doing."""
+        if self._stopping:
+            return False
+        soon = self._clock.now() + NEAR_S
+        return bool(self._busy[root]) or any(
+            wake_at <= soon and self._roots.get(run_id, run_id) == root for wake_at, run_id in self._sleepers
+        )
+
+    def _tell_watchers(self, roots: Iterable[str]) -> None:
+        for root in roots:
+            for future in self._watchers.pop(root, []):
+                if not future.done():
+                    future.set_result(None)
+
+
+def _tell_parent(run: Run) -> list[Write]:
+    if run.parent_id is None or run.parent_key is None:
+        return []
+    body: dict[str, Json] = {"status": run.status, "output": run.output, "labels": run.labels, "problem": run.problem}
+    return [Tell(run.parent_id, Message(id=run.id, key=run.parent_key, kind="child", body=body))]
+
+
+def _total_cost(entries: Iterable[Entry]) -> Json:
+    total: Counter[str] = Counter()
+    for entry in entries:
+        if entry.cost is not None:
+            total.update(entry.cost)  # pyright: ignore[reportArgumentType, reportCallIssue] a cost is a flat object of integers
+    return dict(total) if total else None

@@ -1,0 +1,288 @@
+"""One run in this process's memory: its history, its writes, and the moment when it has nothing left to do but wait."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import cast
+
+from orchestrion.core import (
+    CancelRun,
+    Clock,
+    CloseRequests,
+    Entry,
+    EntryKind,
+    EntryStatus,
+    Faulted,
+    History,
+    Journal,
+    Json,
+    Message,
+    OrchestrionError,
+    Problem,
+    Put,
+    RequestStatus,
+    Run,
+    Write,
+)
+
+LINGER_S = 0.05
+"""How long a run with nothing to do stays in memory, so that a child's quick answer finds it awake."""
+STOP_GRACE_S = 5.0
+"""How long a closed scope waits for what it cancelled."""
+MOST_ENTRIES = 50_000
+
+
+class Ending(Enum):
+    """Why a walk is being taken apart."""
+
+    EVICTED = auto()
+    """Asleep in the store; woken by a timer or a message."""
+    STOPPED = auto()
+    """This process stops, or may no longer touch the run. Nothing more is written."""
+    CANCELLED = auto()
+    """Somebody asked the run to stop."""
+
+
+class WalkStopped(BaseException):
+    """Unwinds a walk that cannot go on. Not an Exception, so that no function can mistake it for its own failure."""
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """A part of a run that can close: a branch, or what runs against a deadline. A closed one never executes again."""
+
+    parent: "Scope | None" = None
+    closed: bool = False
+
+    @property
+    def open(self) -> bool:
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.closed:
+                return False
+            scope = scope.parent
+        return True
+
+
+async def settled(future: "asyncio.Future[None]") -> None:
+    """Wait until a write is durable, whatever happens to the waiter meanwhile: a queued write cannot be cancelled."""
+    try:
+        await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                continue
+        raise
+
+
+class Walk:
+    """The engine's memory of one run while it advances."""
+
+    def __init__(
+        self, history: History, *, journal: Journal, clock: Clock, on_write: Callable[[Run, Sequence[Write]], None]
+    ) -> None:
+        self.run = history.run
+        self.run_name = f"{history.run.namespace}/{history.run.workflow}"
+        self.journal = journal
+        self.clock = clock
+        self.entries: dict[str, Entry] = dict(history.entries)
+        self.inbox: dict[str, Message] = {message.key: message for message in history.messages}
+        self.seen_seq = max((message.seq for message in history.messages), default=history.run.inbox_seq)
+        self.root = Scope()
+        self.live = 1
+        self.ending: Ending | None = None
+        self.failure: OrchestrionError | None = None
+        self.cancelled_by = history.run.cancel_requested_by
+        self.wakes: dict[object, float] = {}
+        self.wake_at: float | None = None
+        """When an evicted run wants to be woken."""
+        self.main: asyncio.Task[Run] | None = None
+        self._parked: dict[str, asyncio.Future[Message | None]] = {}
+        self._pending: list[Write] = []
+        self._on_write = on_write
+        self._linger: asyncio.TimerHandle | None = None
+        self._resting: asyncio.Task[None] | None = None
+
+    # --- writing ---
+
+    def attach(self, *writes: Write) -> None:
+        """These become durable with the run's next write; whoever reads one of them reads all before it."""
+        self._note(writes)
+        self._pending.extend(writes)
+
+    def post(self, *writes: Write) -> "asyncio.Future[None]":
+        """Queue a transaction without waiting for it."""
+        if self.ending is Ending.STOPPED:
+            raise WalkStopped
+        self._note(writes)
+        batch = [*self._pending, *writes]
+        self._pending.clear()
+        future = self.journal.write(self.run.id, self.run.epoch, batch)
+        future.add_done_callback(lambda done: self._written(done, batch))
+        return future
+
+    async def commit(self, *writes: Write) -> None:
+        """One transaction, durable when this returns. Raises: WalkStopped when it cannot be."""
+        try:
+            await settled(self.post(*writes))
+        except OrchestrionError as error:
+            raise self.stop(error) from error
+
+    async def flush(self) -> None:
+        if self._pending:
+            await self.commit()
+
+    def _note(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            if isinstance(write, Put):
+                self.entries[write.entry.key] = write.entry
+        if len(self.entries) > MOST_ENTRIES and self.ending is None:
+            raise Faulted(
+                Problem(
+                    type="urn:orchestrion:problem:run-too-long",
+                    status=507,
+                    title="Run too long",
+                    detail=f"This run has more than {MOST_ENTRIES:,} entries.",
+                    code="run-too-long",
+                    hint="Split the work into child workflows.",
+                )
+            )
+
+    def _written(self, future: "asyncio.Future[None]", batch: Sequence[Write]) -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            self._on_write(self.run, batch)
+        elif isinstance(error, OrchestrionError):
+            self.stop(error)
+
+    def stop(self, error: OrchestrionError) -> WalkStopped:
+        """The walk cannot go on: everything in it is unwound, and nothing more is written."""
+        if self.failure is None:
+            self.failure = error
+        self.end(Ending.STOPPED)
+        return WalkStopped()
+
+    def end(self, ending: Ending) -> None:
+        """Begin to take the walk apart."""
+        if self.ending is None or ending is Ending.STOPPED:
+            self.ending = ending
+        self.root.closed = True
+        if self.main is not None and self.main is not asyncio.current_task():
+            self.main.cancel()
+
+    # --- waiting ---
+
+    async def park(self, key: str | None, wake_at: float | None) -> Message | None:
+        """Wait for a message addressed to `key`, or until `wake_at`; None when the time came first."""
+        if key is not None and key in self.inbox:
+            return self.inbox[key]
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Message | None] = loop.create_future()
+        timer = loop.call_later(max(0.0, wake_at - self.clock.now()), self._ring, future) if wake_at else None
+        if key is not None:
+            self._parked[key] = future
+        if wake_at is not None:
+            self.wakes[future] = wake_at
+        self.fewer()
+        try:
+            return await future
+        finally:
+            self.more()
+            self.wakes.pop(future, None)
+            if key is not None:
+                self._parked.pop(key, None)
+            if timer is not None:
+                timer.cancel()
+
+    def _ring(self, future: "asyncio.Future[Message | None]") -> None:
+        if self._resting is not None:
+            self._resting.add_done_callback(lambda _: self._ring(future))
+        elif not future.done():
+            future.set_result(None)
+
+    async def awake(self) -> None:
+        """Wait out an attempt to rest: while it is undecided, nothing may move."""
+        while self._resting is not None:
+            await asyncio.wait([self._resting])
+
+    def more(self, strands: int = 1) -> None:
+        self.live += strands
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+
+    def fewer(self, strands: int = 1) -> None:
+        self.live -= strands
+        if self.live == 0 and self.ending is None and self._linger is None and self._resting is None:
+            self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._rest_soon)
+
+    def _rest_soon(self) -> None:
+        self._linger = None
+        if self.live == 0 and self.ending is None and self._resting is None:
+            self._resting = asyncio.ensure_future(self._rest())
+
+    async def _rest(self) -> None:
+        try:
+            await self.flush()
+            self.wake_at = min(self.wakes.values(), default=None)
+            asleep = await self.journal.rest(self.run.id, self.run.epoch, seen_seq=self.seen_seq, wake_at=self.wake_at)
+            if asleep:
+                self.end(Ending.EVICTED)
+            else:
+                await self.refresh()
+        except OrchestrionError as error:
+            self.stop(error)
+        except WalkStopped:
+            pass
+        finally:
+            self._resting = None
+
+    async def refresh(self) -> None:
+        """Take in what arrived: messages, and a request to cancel."""
+        for message in await self.journal.inbox(self.run.id, self.seen_seq):
+            self.seen_seq = message.seq
+            self.inbox.setdefault(message.key, message)
+            parked = self._parked.get(message.key)
+            if parked is not None and not parked.done():
+                parked.set_result(message)
+        row = await self.journal.run(self.run.id)
+        if row is not None and row.cancel_requested_by is not None and self.ending is None:
+            self.cancelled_by = row.cancel_requested_by
+            self.end(Ending.CANCELLED)
+
+    # --- closing ---
+
+    def closing_writes(self, prefixes: Sequence[str]) -> list[Write]:
+        """What remains open at or below the prefixes, ended: intents abandoned, requests withdrawn, children cancelled."""
+        writes: list[Write] = []
+        for entry in list(self.entries.values()):
+            if entry.status is not EntryStatus.INTENT or not any(is_below(entry.key, prefix) for prefix in prefixes):
+                continue
+            match entry.kind:
+                case EntryKind.LEAF:
+                    writes.append(Put(_abandoned(entry, self.clock.now())))
+                case EntryKind.REQUEST:
+                    writes.append(CloseRequests(entry.key, RequestStatus.WITHDRAWN))
+                    writes.append(Put(_abandoned(entry, self.clock.now())))
+                case EntryKind.CHILD:
+                    child = cast("dict[str, str]", entry.output)["run"]
+                    writes.append(CancelRun(child, self.cancelled_by or "a closed scope"))
+                    writes.append(Put(_abandoned(entry, self.clock.now())))
+                case _:
+                    pass
+        return writes
+
+
+def is_below(key: str, prefix: str) -> bool:
+    """Whether `key` is `prefix` or stands below it."""
+    return key.startswith(prefix) and (len(key) == len(prefix) or not prefix or key[len(prefix)] in "/~")
+
+
+def _abandoned(entry: Entry, now: float) -> Entry:
+    problem: Json = {"type": "urn:orchestrion:problem:abandoned", "status": 499, "title": "Its scope closed first"}
+    return replace(entry, status=EntryStatus.ABANDONED, problem=problem, ended_at=now)

@@ -1,0 +1,81 @@
+"""What the walk of a workflow carries along."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
+
+from orchestrion.core import Datum, Effects, Json, Labels, labels_from, labels_json
+from orchestrion.spec import Catch, Document
+
+
+class Evaluator(Protocol):
+    """Evaluates jq programs. Implemented by the expressions room."""
+
+    async def evaluate(self, programs: Sequence[str], variables: Mapping[str, Json]) -> list[Json]:
+        """One result for each program over the same variables; `.` is the input. Raises: OrchestrionError."""
+        ...
+
+
+@dataclass(slots=True)
+class Strand:
+    """One line of execution: the workflow's own, or a branch of a fork. `context` is the only thing that changes."""
+
+    document: Document
+    effects: Effects
+    input: Datum
+    """The workflow's own input, transformed."""
+    context: Datum
+    variables: Mapping[str, Datum] = field(default_factory=dict[str, Datum])
+    """Of the loops and catches around the current task."""
+    catches: tuple[Catch, ...] = ()
+    """The `try` tasks around the current task, innermost last."""
+
+    def inside(
+        self,
+        *,
+        effects: Effects | None = None,
+        variables: Mapping[str, Datum] | None = None,
+        catch: Catch | None = None,
+    ) -> "Strand":
+        """The same line of execution further in; hand its `context` back with `leave`."""
+        return replace(
+            self,
+            effects=effects or self.effects,
+            variables={**self.variables, **variables} if variables else self.variables,
+            catches=(*self.catches, catch) if catch else self.catches,
+        )
+
+    def leave(self, inner: "Strand") -> None:
+        self.context = inner.context
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """How a list or task was left: its output, and whether the whole workflow is to end."""
+
+    output: Datum
+    end: bool = False
+
+
+def datum_json(datum: Datum) -> dict[str, Json]:
+    return {"value": datum.value, "labels": labels_json(datum.labels)}
+
+
+def datum_from(stored: Json) -> Datum:
+    body = cast("Mapping[str, Json]", stored)
+    return Datum(body["value"], labels_from(body["labels"]))
+
+
+def finished(passed: Passed, context: Datum) -> dict[str, Json]:
+    """The scope row of something that is done."""
+    return {"output": datum_json(passed.output), "context": datum_json(context), "end": passed.end}
+
+
+def from_finished(stored: Json) -> tuple[Passed, Datum]:
+    body = cast("Mapping[str, Json]", stored)
+    return Passed(datum_from(body["output"]), bool(body["end"])), datum_from(body["context"])
+
+
+def root_labels(several: Sequence[Labels]) -> frozenset[str]:
+    """Every label that stands anywhere in several values."""
+    return frozenset[str]().union(*(names for labels in several for names in labels.values()))

@@ -1,0 +1,1 @@
+from ._finding import Finding as Finding

@@ -1,0 +1,51 @@
+"""What a task can call. Each name is imported when first used, for some bring large libraries with them."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._catalog import DefaultCatalog, documentation
+    from ._connections import Connections, ConnectionSettings
+    from ._human import Human, check_answer
+    from ._query import Query
+    from ._schema import Violation, check_schema, require_valid, sentences, violations
+    from ._transform import Transform
+
+__all__ = [
+    "ConnectionSettings",
+    "Connections",
+    "DefaultCatalog",
+    "Human",
+    "Query",
+    "Transform",
+    "Violation",
+    "check_answer",
+    "check_schema",
+    "documentation",
+    "require_valid",
+    "sentences",
+    "violations",
+]
+
+_HOMES = {
+    "ConnectionSettings": "_connections",
+    "Connections": "_connections",
+    "DefaultCatalog": "_catalog",
+    "Human": "_human",
+    "Query": "_query",
+    "Transform": "_transform",
+    "Violation": "_schema",
+    "check_answer": "_human",
+    "check_schema": "_schema",
+    "documentation": "_catalog",
+    "require_valid": "_schema",
+    "sentences": "_schema",
+    "violations": "_schema",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{home}", __name__), name)

@@ -33,7 +33,9 @@ from ._model import (
     WaitTask,
     lists_of,
 )
+from ._read import Reading, read
 from ._schema import Schema, Violation
+from ._source import Finding, Source, finding_at
 from ._template import Expression, Template, TemplateNode, compile_expression, compile_template
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "Export",
     "Expression",
     "ExpressionAt",
+    "Finding",
     "ForTask",
     "ForkTask",
     "Goto",
@@ -58,10 +61,12 @@ __all__ = [
     "Metadata",
     "Output",
     "RaiseTask",
+    "Reading",
     "Retry",
     "RunWorkflowTask",
     "Schema",
     "SetTask",
+    "Source",
     "SwitchCase",
     "SwitchTask",
     "Task",
@@ -74,5 +79,7 @@ __all__ = [
     "compile_expression",
     "compile_template",
     "duration_of",
+    "finding_at",
     "lists_of",
+    "read",
 ]

@@ -1,0 +1,188 @@
+"""`call`: http, functions of the default catalog, and the document's own functions."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from orchestrion.core import Json
+
+from ._authentication import policy
+from ._context import Context, Variables
+from ._report import nearest
+from ._schema import Schema, Violation
+from ._source import steps_of
+from ._template import Template, compile_template, pointer_step, program_of
+from ._values import template, uri, wrapped
+
+_REFUSED = ("openapi", "mcp", "a2a", "asyncapi", "grpc")
+_METHOD = re.compile(r"[A-Za-z]{1,20}")
+_HTTP_FIELDS = ("method", "endpoint", "headers", "body", "query", "output", "redirect")
+_ABSOLUTE = re.compile(r"(?i:https?)://|\{")
+_WHOLE = frozenset(
+    {"anyOf", "oneOf", "allOf", "not", "if", "then", "else", "const", "enum", "uniqueItems", "contains", "minContains"}
+    | {"maxContains", "dependentSchemas", "$ref", "$dynamicRef", "unevaluatedItems", "unevaluatedProperties"}
+)
+"""Keywords that judge a value by what is inside it."""
+
+
+class Called(NamedTuple):
+    """What a call resolves to."""
+
+    function: str
+    kind: Literal["http", "function", "defined", "refused"]
+
+
+def resolve(c: Context, value: Json, at: str) -> Called:
+    """The function that `call` names, having reported one that cannot be called."""
+    name = c.report.text(value, at)
+    if name == "http":
+        return Called("http:1.0.0", "http")
+    if name in _REFUSED:
+        c.report.unsupported(at, f"call-{name}")
+    elif "://" in name:
+        c.report.unsupported(at, "call-url")
+    elif name in c.definitions("functions"):
+        return Called(name, "defined")
+    elif name.endswith("@default"):
+        return _of_catalog(c, name.removesuffix("@default"), at)
+    elif "@" in name:
+        c.report.unsupported(at, "call-catalog")
+    elif name or isinstance(value, str):
+        _unknown(c, name, at)
+    return Called("", "refused")
+
+
+def http_arguments(c: Context, value: Json, at: str, variables: Variables) -> Template:
+    """`with` of `call: http`, its authentication policy in place of the reference to it."""
+    found = c.report.fields(value, at, known=_HTTP_FIELDS, required=("method", "endpoint"))
+    resolved = dict(found)
+    if "method" in found:
+        _method(c, found["method"], f"{at}/method")
+    if "endpoint" in found:
+        resolved["endpoint"] = _endpoint(c, found["endpoint"], f"{at}/endpoint", variables)
+    for name in ("headers", "query"):
+        if name in found:
+            _texts(c, found[name], f"{at}/{name}", variables)
+    if "body" in found:
+        template(c, found["body"], f"{at}/body", variables)
+    if "output" in found:
+        c.report.choice(found["output"], f"{at}/output", ("raw", "content", "response"))
+    if "redirect" in found:
+        c.report.boolean(found["redirect"], f"{at}/redirect")
+    return compile_template(resolved)
+
+
+def function_arguments(c: Context, value: Json, at: str, variables: Variables, function: str) -> Template:
+    """`with` of a call of the default catalog, checked against what the function declares."""
+    declared = c.functions.get(function) if c.functions else None
+    arguments = c.report.object(value, at)
+    if declared is not None:
+        schema = c.schemas.setdefault(function, Schema(declared.input_schema))
+        check_arguments(c, arguments, at, schema, f"`{function}`")
+    return template(c, arguments, at, variables)
+
+
+def check_arguments(c: Context, arguments: Mapping[str, Json], at: str, schema: Schema, function: str) -> None:
+    """Report where `arguments`, as far as they are literal, break the schema of the function's input."""
+    expressions = frozenset(compile_template(arguments).places)
+    for violation in schema.violations(arguments, limit=20):
+        if _is_literal(violation, expressions):
+            where = violation.pointer or "`with`"
+            message = f"{function} does not accept {where}: {violation.message}."
+            c.report.error(
+                at + violation.pointer, "bad-arguments", message, _argument_hint(violation, schema), key=True
+            )
+
+
+def _of_catalog(c: Context, function: str, at: str) -> Called:
+    known = c.functions
+    if ":" not in function:
+        latest = known.get(function) if known else None
+        version = latest.version if latest else "1.0.0"
+        c.report.error(at, "no-version", "The call names no version.", f"Write `{function}:{version}@default`.")
+        return Called("", "refused")
+    if known is not None and function not in known:
+        same = known.get(function.split(":", 1)[0])
+        if same is not None:
+            hint = f"There is version {same.version}."
+            c.report.error(at, "unknown-function", f"The default catalog has no {function[:80]!r}.", hint)
+        else:
+            _unknown(c, f"{function}@default", at)
+        return Called("", "refused")
+    return Called(function, "function")
+
+
+def _unknown(c: Context, name: str, at: str) -> None:
+    """Report a function that is nowhere, with the way to write the one that was meant."""
+    catalog = {d.name: f"{d.id}@default" for d in c.functions.values()} if c.functions else {}
+    ways = {"http": "http", **catalog, **{own: own for own in c.definitions("functions")}}
+    near = nearest(name.split(":")[0].split("@")[0], ways)
+    hint = f"Did you mean '{ways[near]}'?" if near else f"Known here: {', '.join(sorted(ways.values())[:20])}."
+    c.report.error(at, "unknown-function", f"The function {name[:80]!r} does not exist here.", hint)
+
+
+def _method(c: Context, value: Json, at: str) -> None:
+    text = c.report.text(value, at)
+    if text and not _METHOD.fullmatch(text):
+        c.report.error(
+            at, "bad-value", f"{text[:80]!r} is not an HTTP method.", "Write get, post, put, patch or delete."
+        )
+
+
+def _endpoint(c: Context, value: Json, at: str, variables: Variables) -> Json:
+    if isinstance(value, str):
+        _address(c, value, at, variables)
+        return value
+    found = c.report.fields(value, at, known=("uri", "authentication"), required=("uri",))
+    resolved = dict(found)
+    if "uri" in found:
+        _address(c, found["uri"], f"{at}/uri", variables)
+    if "authentication" in found:
+        resolved["authentication"] = policy(c, found["authentication"], f"{at}/authentication", variables)
+    return resolved
+
+
+def _address(c: Context, value: Json, at: str, variables: Variables) -> None:
+    text = uri(c, value, at, variables)
+    if text and program_of(text) is None and not _ABSOLUTE.match(text) and not text.lstrip().startswith("${"):
+        c.report.error(at, "bad-uri", f"{text[:80]!r} is not an http address.", "Start it with https:// or http://.")
+
+
+def _texts(c: Context, value: Json, at: str, variables: Variables) -> None:
+    """Headers or query parameters: an object of texts, or an expression that gives one."""
+    if isinstance(value, str):
+        if wrapped(c, value, at, variables) is None:
+            hint = "Write an object of texts, or an expression in `${ }`."
+            c.report.error(at, "wrong-type", "This text is not an expression.", hint)
+        return
+    for name, inner in c.report.object(value, at).items():
+        c.report.text(inner, at + pointer_step(name))
+    if isinstance(value, Mapping):
+        template(c, value, at, variables)
+
+
+def _is_literal(violation: Violation, expressions: frozenset[str]) -> bool:
+    """Whether a violation would stand whatever the expressions give."""
+    at = violation.pointer
+    if any(at == place or at.startswith(place + "/") for place in expressions):
+        return False
+    return violation.keyword not in _WHOLE or not any(place.startswith(at + "/") for place in expressions)
+
+
+def _argument_hint(violation: Violation, schema: Schema) -> str | None:
+    document = schema.document
+    properties = document.get("properties") if isinstance(document, Mapping) else None
+    if violation.pointer.count("/") > 1 or not isinstance(properties, Mapping):
+        return None
+    for step in steps_of(violation.pointer):
+        described = properties.get(step)
+        text = described.get("description") if isinstance(described, Mapping) else None
+        return f"{step}: {text}" if isinstance(text, str) else None
+    return f"It takes: {', '.join(_listed(properties, document))}."
+
+
+def _listed(properties: Mapping[str, Json], document: Json) -> Iterator[str]:
+    required = document.get("required") if isinstance(document, Mapping) else None
+    needed = required if isinstance(required, Sequence) else ()
+    for name in properties:
+        yield f"{name} (needed)" if name in needed else name

@@ -35,8 +35,9 @@ from ._model import (
 )
 from ._read import Reading, read
 from ._schema import Schema, Violation
-from ._source import Finding, Source, finding_at
+from ._source import Finding, Source, finding_at, to_json
 from ._template import Expression, Template, TemplateNode, compile_expression, compile_template
+from ._yaml import parse as parse_yaml
 
 __all__ = [
     "CallTask",
@@ -81,5 +82,7 @@ __all__ = [
     "duration_of",
     "finding_at",
     "lists_of",
+    "parse_yaml",
     "read",
+    "to_json",
 ]

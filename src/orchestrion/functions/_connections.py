@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,12 +112,13 @@ async def _stop(work: "_Work", future: "Future[Rows]", running: "asyncio.Future[
     if future.cancel():
         return None
     running.add_done_callback(lambda done: done.cancelled() or done.exception())
-    give_up_at = time.monotonic() + GRACE_S
+    # in a thread of its own: interrupting a server is a network call, and may hang as the statement does
+    threading.Thread(target=work.stop, args=[future], daemon=True).start()
     cancelled: asyncio.CancelledError | None = None
+    give_up_at = time.monotonic() + GRACE_S
     while not running.done() and time.monotonic() < give_up_at:
-        work.stop()
         try:
-            await asyncio.wait([running], timeout=0.02)
+            await asyncio.wait([running], timeout=give_up_at - time.monotonic())
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
@@ -158,12 +159,15 @@ class _Work:
                     raise TransientError("database-locked", "Another process keeps the database locked.") from None
                 self._stop.wait(0.02)
 
-    def stop(self) -> None:
-        """From any thread, as often as one likes: interrupt the statement, unless it is being committed."""
-        with self._lock:
-            self._stop.set()
-            if self._driver is not None and not self._committing:
-                _interrupt(self._driver)
+    def stop(self, done: "Future[Rows]") -> None:
+        """Interrupt the statement until it is done, unless it is being committed: once could hit just before it begins."""
+        self._stop.set()
+        give_up_at = time.monotonic() + GRACE_S
+        while not done.done() and time.monotonic() < give_up_at:
+            with self._lock:
+                if self._driver is not None and not self._committing:
+                    _interrupt(self._driver)
+            wait([done], timeout=0.02)
 
     def _attempt(self) -> Rows:
         self._go_on()

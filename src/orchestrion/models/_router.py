@@ -1,0 +1,272 @@
+"""Routers: a text to one of several labels, with a probability that means something, or to none."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrion.core import Json, SystemClock, UserError
+
+from ._examples import Example, cut, digest_of, require_trainable
+from ._settings import RouterSettings
+from ._sklearn import (
+    Floats,
+    Integers,
+    Matrix,
+    Vectors,
+    fit_linear,
+    thirds,
+    version,
+)
+
+FORMAT = "1"
+"""Of what is stored; raised when a stored router would no longer be read rightly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A labelled example that resembles a text; `similarity` is the cosine of the angle between them."""
+
+    text: str
+    label: str
+    similarity: float
+
+    def to_json(self) -> dict[str, Json]:
+        return {"text": self.text, "label": self.label, "similarity": self.similarity}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """Where a text belongs; `label` is None when the router abstained."""
+
+    label: str | None
+    best: str
+    """The most probable label, even if the router abstained."""
+    confidence: float
+    nearest: tuple[Neighbour, ...]
+
+    @property
+    def abstained(self) -> bool:
+        return self.label is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a router did on texts whose labels are known."""
+
+    messages: int
+    accuracy: float
+    """Had it never abstained."""
+    answered: float
+    """The share it did not abstain on."""
+    precision: float
+    """The share of those answered that was right."""
+    threshold: float
+    ms_per_message: float
+    worst: tuple[dict[str, Json], ...]
+    """Labels with the lowest share of right answers, and what they were mistaken for."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "messages": self.messages,
+            "accuracy": self.accuracy,
+            "coverage": {"answered": self.answered, "precision": self.precision, "threshold": self.threshold},
+            "ms_per_message": self.ms_per_message,
+            "worst": list(self.worst),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Router:
+    """A trained router. Not changed by use, so that any thread may use it."""
+
+    digest: str
+    """Of examples, settings and versions."""
+    settings: RouterSettings
+    labels: tuple[str, ...]
+    threshold: float
+    temperature: float
+    """What scores are multiplied by before they become probabilities; fitted on examples held back."""
+    examples: tuple[Example, ...]
+    vectors: Vectors
+    weights: Floats
+    offsets: Floats
+    index: Matrix
+    """The examples' vectors, features by examples."""
+
+    def route(self, text: str, choices: Collection[str] | None = None) -> Routing:
+        """Where one text belongs. Raises: UserError `unknown-label` for a choice that is no label."""
+        return self.route_all([text], choices)[0]
+
+    def route_all(self, texts: Sequence[str], choices: Collection[str] | None = None) -> list[Routing]:
+        """Where each text belongs. With `choices`, only these labels are given; others keep their share of probability."""
+        if not texts:
+            return []
+        allowed = self._allowed(choices)
+        vectors = self.vectors.of([cut(text) for text in texts])
+        chances = _probabilities(vectors @ self.weights + self.offsets, self.temperature)[:, allowed]
+        similar = vectors @ self.index if self.settings.nearest else None
+        known = np.diff(vectors.indptr) > 0
+        return [
+            self._routing(chances[row], allowed, self._nearest(similar, row), known=bool(known[row]))
+            for row in range(len(texts))
+        ]
+
+    def test(self, rows: Sequence[Example]) -> Report:
+        """How it does on labelled rows it was not trained with."""
+        clock = SystemClock()
+        began = clock.monotonic()
+        routings = [self.route(row.text) for row in rows]
+        ms = (clock.monotonic() - began) * 1000 / max(len(rows), 1)
+        right = [row.label == routing.best for row, routing in zip(rows, routings, strict=True)]
+        answered = [not routing.abstained for routing in routings]
+        both = sum(1 for good, said in zip(right, answered, strict=True) if good and said)
+        return Report(
+            messages=len(rows),
+            accuracy=round(sum(right) / max(len(rows), 1), 4),
+            answered=round(sum(answered) / max(len(rows), 1), 4),
+            precision=round(both / max(sum(answered), 1), 4),
+            threshold=round(self.threshold, 4),
+            ms_per_message=round(ms, 3),
+            worst=_worst(rows, routings),
+        )
+
+    def _allowed(self, choices: Collection[str] | None) -> list[int]:
+        if choices is None:
+            return list(range(len(self.labels)))
+        for choice in choices:
+            if choice not in self.labels:
+                raise UserError(
+                    "unknown-label",
+                    f"The router knows no label {choice!r}.",
+                    hint=f"Its labels: {', '.join(self.labels)}.",
+                )
+        if not choices:
+            raise UserError("unknown-label", "`choices` is empty.", hint="Leave it out to allow every label.")
+        return [position for position, label in enumerate(self.labels) if label in choices]
+
+    def _routing(
+        self, chances: Floats, allowed: Sequence[int], nearest: tuple[Neighbour, ...], *, known: bool
+    ) -> Routing:
+        position = int(chances.argmax())
+        confidence = round(float(chances[position]), 4) if known else 0.0
+        best = self.labels[allowed[position]]
+        sure = known and confidence >= self.threshold
+        return Routing(label=best if sure else None, best=best, confidence=confidence, nearest=nearest)
+
+    def _nearest(self, similar: Matrix, row: int) -> tuple[Neighbour, ...]:
+        if similar is None:
+            return ()
+        start, end = similar.indptr[row], similar.indptr[row + 1]
+        columns, values = similar.indices[start:end], similar.data[start:end]
+        few = min(self.settings.nearest, len(values))
+        if few == 0:
+            return ()
+        bar = np.partition(values, -few)[-few]
+        near = np.flatnonzero(values >= bar)
+        order = sorted(near.tolist(), key=lambda at: (-float(values[at]), int(columns[at])))[:few]
+        return tuple(self._neighbour(int(columns[at]), float(values[at])) for at in order)
+
+    def _neighbour(self, position: int, product: float) -> Neighbour:
+        example = self.examples[position]
+        return Neighbour(text=example.text, label=example.label, similarity=round(product / 2, 4))
+
+
+def train(examples: Sequence[Example], settings: RouterSettings, *, where: str = "The examples") -> Router:
+    """A router of these examples. The same examples and settings give the same router.
+
+    Scores of examples held back, three times a third, give the temperature that makes probabilities honest (Guo et al., "On
+    Calibration of Modern Neural Networks", 2017) and the threshold that reaches the target precision.
+    Raises: UserError `examples-too-few`.
+    """
+    kept = list(examples)
+    require_trainable(kept, where)
+    labels = tuple(sorted({example.label for example in kept}))
+    truth = np.array([labels.index(example.label) for example in kept], dtype=np.int64)
+    texts = [example.text for example in kept]
+    vectors = Vectors()
+    matrix = vectors.fit(texts)
+    (weights, offsets), held_back = _fitted(matrix, truth, len(labels), settings.seed)
+    temperature = _temperature(held_back, truth)
+    chances = _probabilities(held_back, temperature)
+    threshold = settings.threshold
+    return Router(
+        digest=router_digest(kept, settings),
+        settings=settings,
+        labels=labels,
+        threshold=_threshold(chances, truth, settings.target_precision) if threshold is None else threshold,
+        temperature=temperature,
+        examples=tuple(kept),
+        vectors=vectors,
+        weights=weights,
+        offsets=offsets,
+        index=matrix.T.tocsr(),
+    )
+
+
+def router_digest(examples: Sequence[Example], settings: RouterSettings) -> str:
+    """What a router trained now with these would be identified by."""
+    return digest_of(list(examples), settings, {"format": FORMAT, "scikit-learn": version()})
+
+
+def _fitted(vectors: Matrix, truth: Integers, count: int, seed: int) -> tuple[tuple[Floats, Floats], Floats]:
+    """The classifier of all examples, and each example's scores by a classifier that has not seen it."""
+    held_back = np.zeros((len(truth), count), dtype=np.float32)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        whole = pool.submit(fit_linear, vectors, truth, seed)
+        parts = [
+            (rest, pool.submit(fit_linear, vectors[seen], truth[seen], seed)) for seen, rest in thirds(truth, seed)
+        ]
+        for rest, part in parts:
+            weights, offsets = part.result()
+            held_back[rest] = vectors[rest] @ weights + offsets
+        return whole.result(), held_back
+
+
+def _probabilities(scores: Floats, temperature: float) -> Floats:
+    raised = scores * temperature
+    raised = np.exp(raised - raised.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def _temperature(scores: Floats, truth: Integers) -> float:
+    """The factor with which the true labels are likeliest."""
+    rows = np.arange(len(truth))
+
+    def surprise(temperature: float) -> float:
+        chances = _probabilities(scores, temperature)[rows, truth]
+        return float(-np.log(np.maximum(chances, 1e-12)).mean())
+
+    return float(min(np.geomspace(0.25, 64, 97), key=surprise))
+
+
+def _threshold(chances: Floats, truth: Integers, target: float) -> float:
+    """The lowest confidence from which on the answers reach the target; 1 when none does."""
+    confidence = chances.max(axis=1)
+    right = chances.argmax(axis=1) == truth
+    order = np.argsort(-confidence, kind="stable")
+    reached = np.cumsum(right[order]) / np.arange(1, len(order) + 1) >= target
+    if not reached.any():
+        return 1.0
+    last = int(np.flatnonzero(reached)[-1])
+    return round(float(confidence[order[last]]), 4)
+
+
+def _worst(rows: Sequence[Example], routings: Sequence[Routing]) -> tuple[dict[str, Json], ...]:
+    total = Counter(row.label for row in rows)
+    wrong: dict[str, Counter[str]] = {}
+    for row, routing in zip(rows, routings, strict=True):
+        if routing.best != row.label:
+            wrong.setdefault(row.label, Counter())[routing.best] += 1
+    ranked = sorted(wrong, key=lambda label: (-wrong[label].total() / total[label], label))[:5]
+    return tuple(
+        {
+            "label": label,
+            "messages": total[label],
+            "right": round(1 - wrong[label].total() / total[label], 4),
+            "mistaken_for": [other for other, _ in wrong[label].most_common(3)],
+        }
+        for label in ranked
+    )

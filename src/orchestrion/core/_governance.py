@@ -68,8 +68,10 @@ Decision: TypeAlias = Allow | Deny | NeedsApproval
 class Gate(Protocol):
     """Decides; pure and synchronous. An error inside it is a `Deny`."""
 
-    version: str
-    """Digest of the policies and their schema."""
+    @property
+    def version(self) -> str:
+        """Digest of the policies and their schema."""
+        ...
 
     def decide(self, call: Call, evidence: Evidence) -> Decision:
         """Whether `call` may happen, given `evidence`."""

@@ -6,6 +6,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orchestrion.core import (
     Answer,
@@ -188,6 +189,11 @@ class Engine:
         if self._hosts:
             await asyncio.wait(self._hosts, timeout=GRACE_S)
         self._tell_watchers(list(self._watchers))
+
+    def tasks(self) -> set["asyncio.Task[Any]"]:
+        """What runs on its behalf right now."""
+        walking = {walk.main for walk in self._walks.values() if walk.main is not None}
+        return {task for task in [*self._hosts, *walking] if not task.done()}
 
     # --- taking runs up ---
 

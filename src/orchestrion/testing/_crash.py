@@ -1,0 +1,61 @@
+"""A process that dies between two journal writes, played within one process."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+from orchestrion.core import Journal, Write
+from orchestrion.engine import Engine
+
+Moment = Literal["before", "after"]
+"""Whether the fatal write is lost, or durable without anyone having heard of it."""
+
+
+class CrashingJournal:
+    """A journal whose process dies at its `at`-th write (counting from 1): from then on nothing returns.
+
+    Wait for `crashed`, throw the engine away, and open another one on the journal within.
+    """
+
+    def __init__(self, inner: Journal, *, at: int, moment: Moment = "before") -> None:
+        self._inner = inner
+        self._at = at
+        self._moment = moment
+        self.writes = 0
+        self.crashed = asyncio.Event()
+        self._lost: list[asyncio.Future[None]] = []
+
+    @property
+    def journal(self) -> Journal:
+        """This, as the journal it stands for."""
+        return cast("Journal", self)
+
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+        self.writes += 1
+        if self.writes < self._at:
+            return self._inner.write(run_id, epoch, writes)
+        if self.writes == self._at and self._moment == "after":
+            self._inner.write(run_id, epoch, writes)
+        self.crashed.set()
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lost.append(lost)
+        return lost
+
+    async def bury(self, engine: Engine) -> None:
+        """End the tasks of the dead process where they stand. Whatever they still write is lost."""
+        self.crashed.set()
+        while tasks := engine.tasks():
+            for lost in self._lost:
+                lost.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.05)
+
+    def __getattr__(self, name: str) -> Any:
+        if self.crashed.is_set():
+            return _never
+        return getattr(self._inner, name)
+
+
+async def _never(*_: object, **__: object) -> None:
+    await cast("asyncio.Future[None]", asyncio.get_running_loop().create_future())

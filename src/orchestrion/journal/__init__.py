@@ -1,5 +1,6 @@
-"""The durable record of runs."""
+"""The durable record of runs: storage only, it knows nothing of workflows."""
 
+from ._durable import DurableJournal
 from ._memory import MemoryJournal
 
-__all__ = ["MemoryJournal"]
+__all__ = ["DurableJournal", "MemoryJournal"]

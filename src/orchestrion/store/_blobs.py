@@ -1,12 +1,14 @@
 """Values too large for a row, by the digest of their bytes, on any file system fsspec knows."""
 
+import errno
 import hashlib
 import os
+import threading
 from collections.abc import Set
 from functools import cached_property
 from typing import Any, cast
 
-from orchestrion.core import BugError, Clock, new_id
+from orchestrion.core import BugError, Clock, TransientError, new_id
 
 KEPT_S = 24 * 3600.0
 """How long a blob stays that nothing refers to: its row may still be on its way."""
@@ -18,6 +20,7 @@ class Blobs:
     def __init__(self, url: str, clock: Clock) -> None:
         self._url = url
         self._clock = clock
+        self._lock = threading.Lock()
 
     @cached_property
     def _place(self) -> tuple[Any, str]:
@@ -30,8 +33,19 @@ class Blobs:
         return f"{self._place[1]}/{digest[:2]}/{digest}"
 
     def put(self, digest: str, content: bytes) -> None:
-        """Keep `content`; it is on the disk when this returns. Raises: OSError."""
-        files, path = self._place[0], self._path(digest)
+        """Keep `content`; it is on the disk when this returns. Raises: TransientError `disk-full`; BugError `store-failed`."""
+        try:
+            with self._lock:
+                self._put(self._path(digest), content)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise TransientError(
+                    "disk-full", f"There is no space left in {self._url!r}.", hint="Free some."
+                ) from error
+            raise BugError("store-failed", f"A large value cannot be written to {self._url!r}: {error}.") from error
+
+    def _put(self, path: str, content: bytes) -> None:
+        files = self._place[0]
         if files.exists(path):
             files.touch(path, truncate=False)
             return
@@ -70,10 +84,17 @@ class Blobs:
             return 0
         removed = 0
         for path in cast("list[str]", files.find(root)):
-            if path.rpartition("/")[2] not in referred and self._clock.now() - self._written_at(path) > KEPT_S:
-                files.rm_file(path)
-                removed += 1
+            if path.rpartition("/")[2] not in referred:
+                removed += self._remove_old(path)
         return removed
+
+    def _remove_old(self, path: str) -> bool:
+        """The lock is for a value that is written again between the look at its age and its end."""
+        with self._lock:
+            old = self._clock.now() - self._written_at(path) > KEPT_S
+            if old:
+                self._place[0].rm_file(path)
+        return old
 
     def _written_at(self, path: str) -> float:
         return cast("float", self._place[0].modified(path).timestamp())

@@ -46,7 +46,7 @@ def _upgrade(path: Path, target: Path) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", "\n".join(str(folder).replace("%", "%%") for folder in SCRIPTS))
-    engine = create_engine("sqlite://", creator=lambda: connect(path), poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=lambda: connect(path, writes=True), poolclass=NullPool)
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("pragma foreign_keys=off")

@@ -1,7 +1,6 @@
 """Everything that is particular to SQLite: connections, pragmas, locking, backup, and what its errors mean."""
 
 import sqlite3
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,24 +13,24 @@ from orchestrion.core import BugError, Clock, OrchestrionError, TransientError, 
 
 DIALECT = dialect()
 READ_PATIENCE_MS = 5000
+WRITE_PATIENCE_MS = 50
+"""SQLite asks again after 1, 2, 5, 10 ... 100 ms: `begin` starts over early, since gaps between commits are short."""
 WRITE_PATIENCE_S = 30.0
 _MAGIC = b"SQLite format 3\x00"
-_PAUSE = threading.Event()
-"""Never set: waiting for it is a short sleep."""
 
 Connection = sqlite3.Connection
 DriverError = sqlite3.Error
 
 
-def connect(path: Path, *, read_only: bool = False) -> Connection:
+def connect(path: Path, *, writes: bool) -> Connection:
     """A connection in autocommit mode: transactions begin and end where the code says so. Used by one thread at a time."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
-        connection.execute(f"pragma busy_timeout={READ_PATIENCE_MS}")
+        connection.execute(f"pragma busy_timeout={WRITE_PATIENCE_MS if writes else READ_PATIENCE_MS}")
         connection.execute("pragma synchronous=full")
         connection.execute("pragma foreign_keys=on")
         connection.execute("pragma journal_size_limit=67108864")
-        if read_only:
+        if not writes:
             connection.execute("pragma query_only=on")
     except BaseException:
         connection.close()
@@ -52,30 +51,14 @@ def looks_foreign(path: Path) -> bool:
 
 
 def begin(connection: Connection, clock: Clock) -> None:
-    """Begin a transaction that may write.
-
-    Another process holds the lock for milliseconds, but may take it again at once. SQLite's own waiting grows to steps of
-    100 ms and would rarely hit a gap, so this one asks every other millisecond.
-    """
-    try:
-        connection.execute("pragma busy_timeout=0")
-        _begin(connection, clock)
-    finally:
-        connection.execute(f"pragma busy_timeout={READ_PATIENCE_MS}")
-
-
-def _begin(connection: Connection, clock: Clock) -> None:
-    start = None
+    """Begin a transaction that may write, waiting for other processes. Raises: DriverError when one never lets go."""
+    until = clock.monotonic() + WRITE_PATIENCE_S
     while True:
         try:
             connection.execute("begin immediate")
         except sqlite3.OperationalError as error:
-            if not is_busy(error):
+            if not is_busy(error) or clock.monotonic() > until:
                 raise
-            start = clock.monotonic() if start is None else start
-            if clock.monotonic() - start > WRITE_PATIENCE_S:
-                raise
-            _PAUSE.wait(0.002)
         else:
             return
 
@@ -120,8 +103,9 @@ def sql(statement: ClauseElement) -> str:
 def bound(statement: ClauseElement) -> tuple[str, list[Any]]:
     """The text of a statement that holds its values, and the values."""
     compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
+    parameters = compiled.params or {}
     names: list[str] = getattr(compiled, "positiontup", None) or []
-    return str(compiled), [compiled.params[name] for name in names]
+    return str(compiled), [parameters[name] for name in names]
 
 
 def is_busy(error: sqlite3.Error) -> bool:

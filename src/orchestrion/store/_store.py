@@ -72,9 +72,9 @@ class Store:
         with explained(path):
             return migrate(path)
 
-    def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
+    def connect(self, *, writes: bool) -> sqlite3.Connection:
         """A new connection in autocommit mode, for one thread at a time. Raises: sqlite3.Error."""
-        return connect(self.path, read_only=read_only)
+        return connect(self.path, writes=writes)
 
     def close(self) -> None:
         """Let another process own the store. Connections are closed by whoever made them."""
@@ -138,7 +138,7 @@ def revision(path: Path) -> str | None:
         return None
     if path.is_dir() or looks_foreign(path):
         raise not_a_database(path)
-    connection = connect(path)
+    connection = connect(path, writes=False)
     try:
         return _revision(connection, path)
     finally:
@@ -179,7 +179,7 @@ def require_current(path: Path, known: str) -> None:
 
 def _prepare(path: Path) -> None:
     """Create the tables if there are none, in one transaction, so that a kill leaves an empty file or a whole database."""
-    connection = connect(path)
+    connection = connect(path, writes=True)
     try:
         keep_log_ahead(connection)
         if _revision(connection, path) is not None:

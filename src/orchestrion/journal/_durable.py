@@ -1,0 +1,187 @@
+"""The journal in a database: what it acknowledges has reached the disk."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar, cast
+
+from orchestrion.core import (
+    Answer,
+    BugError,
+    Clock,
+    Entry,
+    History,
+    Message,
+    Put,
+    Quarantined,
+    Request,
+    RequestStatus,
+    Run,
+    RunFilter,
+    RunStatus,
+    Write,
+)
+from orchestrion.store import Connection, Store
+
+from . import _queries as queries
+from . import _sql as sql
+from . import _transactions as transactions
+from ._reader import Reader
+from ._rows import Large, entry_row, late_row, quarantined_row, run_row
+from ._writer import Job, Step, Writer
+
+T = TypeVar("T")
+
+
+class DurableJournal:
+    """A `Journal` over a `Store`. Any number of processes may read and answer; only the store's owner walks runs.
+
+    `on_death` is called, on the writer's thread, when the database has failed for good: every waiter has then been told, and the
+    process should stop.
+    """
+
+    def __init__(self, store: Store, clock: Clock, *, on_death: Callable[[BaseException], None] | None = None) -> None:
+        self._store = store
+        self._clock = clock
+        self._writer = Writer(store, clock, on_death)
+        self._reader = Reader(store)
+        self._written = itertools.count(1)
+        self._fetch = store.blobs.get
+
+    async def _do(self, work: Callable[[Connection], T], *, run_id: str = "", large: Large | None = None) -> T:
+        return cast("T", await asyncio.shield(self._writer.submit(Job(run_id=run_id, work=work, large=large))))
+
+    # documents
+
+    async def keep_document(self, digest: str, source: str) -> None:
+        await self._do(transactions.inserts(sql.KEEP_DOCUMENT, [(digest, source, self._clock.now())]))
+
+    async def document(self, digest: str) -> str:
+        return await self._reader.read(queries.document(digest))
+
+    # starting
+
+    async def start(self, run: Run) -> Run:
+        return await self.copy(run, ())
+
+    async def copy(self, run: Run, entries: Sequence[Entry]) -> Run:
+        large = Large()
+        row = run_row(run, large)
+        rows = [entry_row(run.id, entry, entry.epoch, place, large) for place, entry in enumerate(entries)]
+        known = await self._do(transactions.start(row, rows, self._fetch), run_id=run.id, large=large)
+        return known or run
+
+    # walking
+
+    async def claim(self, run_id: str) -> History | None:
+        self._require_owner()
+        claimed = await self._do(transactions.claim(run_id, self._fetch), run_id=run_id)
+        if claimed is None:
+            return None
+        run, has_history = claimed
+        if not has_history:
+            return History(run=run, entries={}, messages=())
+        return await self._reader.read(queries.history(run_id, self._fetch))
+
+    def _require_owner(self) -> None:
+        if self._store.mode != "own":
+            raise BugError("not-the-owner", "A process that only joined the store may not advance its runs.")
+
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+        large: Large = Large()
+        try:
+            steps = [self._step(run_id, epoch, write, large) for write in writes]
+        except Exception as error:
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
+        job = Job(run_id=run_id, epoch=epoch, steps=steps, large=large if large.contents else None)
+        return cast("asyncio.Future[None]", self._writer.submit(job))
+
+    def _step(self, run_id: str, epoch: int, write: Write, large: Large) -> Step:
+        if isinstance(write, Put):
+            return entry_row(run_id, write.entry, epoch, (epoch << 32) + next(self._written), large)
+        return transactions.step_of(run_id, write, large, self._clock.now())
+
+    async def rest(self, run_id: str, epoch: int, *, seen_seq: int, wake_at: float | None) -> bool:
+        return await self._do(transactions.rest(run_id, epoch, seen_seq, wake_at))
+
+    async def inbox(self, run_id: str, after_seq: int) -> Sequence[Message]:
+        return await self._reader.read(queries.inbox(run_id, after_seq, self._fetch))
+
+    async def runnable(self, now: float, limit: int) -> Sequence[str]:
+        return await self._reader.read(queries.runnable(now, limit))
+
+    async def next_wake(self) -> float | None:
+        return await self._reader.read(queries.next_wake)
+
+    async def release(self) -> Sequence[str]:
+        self._require_owner()
+        return await self._do(transactions.release)
+
+    async def open_semantics(self) -> Mapping[int, Sequence[str]]:
+        return await self._reader.read(queries.open_semantics)
+
+    async def foreign_change(self) -> bool:
+        return bool(await self._writer.look())
+
+    # people
+
+    async def answer(self, request_id: str, answer: Answer) -> Request:
+        return await self._do(transactions.answer(request_id, answer, self._clock.now(), self._store.blobs))
+
+    async def cancel(self, run_id: str, by: str) -> Run:
+        return await self._do(transactions.cancel(run_id, by, self._clock.now(), self._fetch))
+
+    async def retry(self, run_id: str, by: str) -> Run:
+        return await self._do(transactions.retry(run_id, self._fetch))
+
+    # reading
+
+    async def run(self, run_id: str) -> Run | None:
+        return await self._reader.read(queries.run(run_id, self._fetch))
+
+    async def find(self, fragment: str) -> Sequence[str]:
+        return await self._reader.read(queries.find(fragment))
+
+    async def runs(self, which: RunFilter) -> Sequence[Run]:
+        return await self._reader.read(queries.listed(which, self._fetch))
+
+    async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]:
+        return await self._reader.read(queries.count(batch))
+
+    async def entries(self, run_id: str) -> Sequence[Entry]:
+        return await self._reader.read(queries.entries(run_id, self._fetch))
+
+    async def requests(self, *, run_id: str | None = None, status: RequestStatus | None = None) -> Sequence[Request]:
+        return await self._reader.read(queries.asked(run_id, status, self._fetch))
+
+    async def request(self, request_id: str) -> Request | None:
+        return await self._reader.read(queries.request(request_id, self._fetch))
+
+    async def quarantine(self, rows: Sequence[Quarantined]) -> None:
+        large = Large()
+        values = [quarantined_row(row, large) for row in rows]
+        await self._do(transactions.inserts(sql.QUARANTINE, values), large=large)
+
+    async def quarantined(self, batch: str) -> Sequence[Quarantined]:
+        return await self._reader.read(queries.quarantined(batch, self._fetch))
+
+    async def late(self, run_id: str, entry: Entry) -> None:
+        large = Large()
+        row = late_row(run_id, entry, large)
+        await self._do(transactions.late(run_id, row), large=large)
+
+    async def late_outcomes(self, run_id: str) -> Sequence[Entry]:
+        return await self._reader.read(queries.late_outcomes(run_id, self._fetch))
+
+    # keeping house
+
+    async def collect_blobs(self) -> int:
+        """Remove large values that nothing refers to any more and that are older than a day; how many."""
+        referred = await self._reader.read(queries.referred_blobs)
+        return await asyncio.to_thread(self._store.blobs.collect, referred)
+
+    async def close(self) -> None:
+        await self._writer.stop()
+        await self._reader.close()

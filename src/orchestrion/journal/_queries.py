@@ -1,0 +1,169 @@
+"""Questions to the tables, each within one read transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy.sql import ClauseElement
+
+from orchestrion.core import (
+    Entry,
+    History,
+    Message,
+    Quarantined,
+    Request,
+    RequestStatus,
+    Run,
+    RunFilter,
+    RunStatus,
+)
+from orchestrion.store import REFERRING, Connection, bound, requests, runs
+
+from . import _sql as sql
+from ._rows import Fetch, Row, StoredEntries, entry_from, load, message_from, quarantined_from, request_from, run_from
+from ._rules import unknown_document
+
+T = TypeVar("T")
+Look = Callable[[Connection], T]
+
+
+def _rows(connection: Connection, statement: ClauseElement) -> list[Row]:
+    text, values = bound(statement)
+    return connection.execute(text, values).fetchall()
+
+
+def document(digest: str) -> Look[str]:
+    def look(connection: Connection) -> str:
+        row = connection.execute(sql.DOCUMENT, (digest,)).fetchone()
+        if row is None:
+            raise unknown_document(digest)
+        return str(row[0])
+
+    return look
+
+
+def history(run_id: str, fetch: Fetch) -> Look[History]:
+    """All of a claimed run, as of one moment."""
+
+    def look(connection: Connection) -> History:
+        row = connection.execute(sql.RUN_BY_ID, (run_id,)).fetchone()
+        return History(
+            run=run_from(load(row, fetch)),
+            entries=StoredEntries([load(row, fetch) for row in connection.execute(sql.ENTRIES, (run_id,))]),
+            messages=[message_from(load(row, fetch)) for row in connection.execute(sql.MESSAGES, (run_id, 0))],
+        )
+
+    return look
+
+
+def inbox(run_id: str, after_seq: int, fetch: Fetch) -> Look[Sequence[Message]]:
+    return lambda connection: [
+        message_from(load(row, fetch)) for row in connection.execute(sql.MESSAGES, (run_id, after_seq))
+    ]
+
+
+def runnable(now: float, limit: int) -> Look[Sequence[str]]:
+    def look(connection: Connection) -> Sequence[str]:
+        due = [str(name) for (name,) in connection.execute(sql.DUE, (now, limit))]
+        left = limit - len(due)
+        return due + [str(name) for (name,) in connection.execute(sql.PENDING, (left,))] if left > 0 else due
+
+    return look
+
+
+def next_wake(connection: Connection) -> float | None:
+    return connection.execute(sql.NEXT_WAKE).fetchall()[0][0]
+
+
+def open_semantics(connection: Connection) -> Mapping[int, Sequence[str]]:
+    return {
+        semantics: [str(name) for (name,) in connection.execute(sql.WITH_SEMANTICS, (semantics,))]
+        for (semantics,) in connection.execute(sql.SEMANTICS).fetchall()
+    }
+
+
+def run(run_id: str, fetch: Fetch) -> Look[Run | None]:
+    def look(connection: Connection) -> Run | None:
+        row = connection.execute(sql.RUN_BY_ID, (run_id,)).fetchone()
+        return run_from(load(row, fetch)) if row else None
+
+    return look
+
+
+def find(fragment: str) -> Look[Sequence[str]]:
+    statement = (
+        select(runs.c.id)
+        .where(runs.c.id.contains(fragment, autoescape=True))
+        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        .limit(10)
+    )
+    return lambda connection: [str(row[0]) for row in _rows(connection, statement)]
+
+
+def listed(which: RunFilter, fetch: Fetch) -> Look[Sequence[Run]]:
+    statement = select(*runs.c).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(which.limit)
+    if which.status:
+        statement = statement.where(runs.c.status.in_([status.value for status in which.status]))
+    if which.workflow is not None:
+        namespace, separator, name = which.workflow.rpartition("/")
+        statement = statement.where(runs.c.workflow == name)
+        statement = statement.where(runs.c.namespace == namespace) if separator else statement
+    if which.batch is not None:
+        statement = statement.where(runs.c.batch == which.batch)
+    if which.parent_id is not None:
+        statement = statement.where(runs.c.parent_id == which.parent_id)
+    if which.before_id is not None:
+        before = select(runs.c.created_at, runs.c.id).where(runs.c.id == which.before_id)
+        unknown = ~before.exists()
+        statement = statement.where(or_(unknown, tuple_(runs.c.created_at, runs.c.id) < before.scalar_subquery()))
+    return lambda connection: [run_from(load(row, fetch)) for row in _rows(connection, statement)]
+
+
+def count(batch: str | None) -> Look[Mapping[RunStatus, int]]:
+    statement = select(runs.c.status, func.count()).group_by(runs.c.status)
+    if batch is not None:
+        statement = statement.where(runs.c.batch == batch)
+    return lambda connection: {RunStatus(status): int(number) for status, number in _rows(connection, statement)}
+
+
+def entries(run_id: str, fetch: Fetch) -> Look[Sequence[Entry]]:
+    return lambda connection: [entry_from(load(row, fetch)) for row in connection.execute(sql.ENTRIES, (run_id,))]
+
+
+def late_outcomes(run_id: str, fetch: Fetch) -> Look[Sequence[Entry]]:
+    return lambda connection: [entry_from(load(row, fetch)) for row in connection.execute(sql.LATE_OUTCOMES, (run_id,))]
+
+
+def asked(run_id: str | None, status: RequestStatus | None, fetch: Fetch) -> Look[Sequence[Request]]:
+    statement = select(*requests.c).order_by(requests.c.created_at, requests.c.id)
+    if run_id is not None:
+        statement = statement.where(requests.c.run_id == run_id)
+    if status is not None:
+        statement = statement.where(requests.c.status == status.value)
+    return lambda connection: [request_from(load(row, fetch)) for row in _rows(connection, statement)]
+
+
+def request(request_id: str, fetch: Fetch) -> Look[Request | None]:
+    alike = select(*requests.c).where(requests.c.id.contains(request_id, autoescape=True)).limit(2)
+
+    def look(connection: Connection) -> Request | None:
+        found = connection.execute(sql.REQUEST_BY_ID, (request_id,)).fetchall() or _rows(connection, alike)
+        return request_from(load(found[0], fetch)) if len(found) == 1 else None
+
+    return look
+
+
+def quarantined(batch: str, fetch: Fetch) -> Look[Sequence[Quarantined]]:
+    return lambda connection: [
+        quarantined_from(load(row, fetch)) for row in connection.execute(sql.QUARANTINED, (batch,))
+    ]
+
+
+def referred_blobs(connection: Connection) -> frozenset[str]:
+    """The digests that any row refers to."""
+    return frozenset(
+        digest
+        for table in REFERRING
+        for (listed_digests,) in _rows(connection, select(table.c.blobs).where(table.c.blobs.is_not(None)))
+        for digest in listed_digests.split()
+    )

@@ -2,6 +2,7 @@
 
 from ._crash import CrashingJournal, Moment
 from ._stage import FewFunctions, Ledger, NoExpressions, Scripted, Stage, new_run
+from ._walking import interpreting, read_document, run_of, walk_document
 
 __all__ = [
     "CrashingJournal",
@@ -11,5 +12,9 @@ __all__ = [
     "NoExpressions",
     "Scripted",
     "Stage",
+    "interpreting",
     "new_run",
+    "read_document",
+    "run_of",
+    "walk_document",
 ]

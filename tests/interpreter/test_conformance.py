@@ -1,0 +1,122 @@
+"""The specification's conformance kit, its features unmodified."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from orchestrion.core import EntryKind, Journal, Run, RunStatus, SystemClock
+from orchestrion.expressions import Expressions
+from orchestrion.journal import MemoryJournal
+from orchestrion.spec import parse_yaml, to_json
+from orchestrion.testing import Stage, read_document, walk_document
+
+pytestmark = pytest.mark.anyio
+
+KIT = Path(os.environ.get("ORCHESTRION_TEST_DATA", "/nonexistent")) / "open-workflow" / "ctk"
+LATER = {"Call OpenAPI With Content Output", "Call OpenAPI With Response Output"}
+"""Scenarios that call what this release refuses: openapi."""
+
+
+@dataclass
+class Scenario:
+    feature: str
+    name: str
+    document: str = ""
+    input: object = None
+    steps: list[tuple[str, object]] = field(default_factory=list[tuple[str, object]])
+
+
+def load(text: str) -> object:
+    source, findings = parse_yaml(text, file="step")
+    assert source is not None, findings
+    return to_json(source.root)
+
+
+def scenarios() -> list[Scenario]:
+    found: list[Scenario] = []
+    for path in sorted(KIT.glob("*.feature")):
+        for block in re.split(r"^\s*Scenario:\s*", path.read_text(), flags=re.MULTILINE)[1:]:
+            name, _, rest = block.partition("\n")
+            scenario = Scenario(path.stem, name.strip())
+            for line, text in re.findall(
+                r"^\s*(?:Given|And|When|Then)\s+(.+?)\s*$(?:\n\s*\"\"\"yaml\n(.*?)\n\s*\"\"\")?",
+                rest,
+                flags=re.MULTILINE | re.DOTALL,
+            ):
+                place(scenario, line, text)
+            found.append(scenario)
+    return found
+
+
+def place(scenario: Scenario, line: str, text: str) -> None:
+    if "workflow with definition" in line:
+        scenario.document = text
+    elif "workflow input is" in line:
+        scenario.input = load(text)
+    elif "is executed" not in line:
+        scenario.steps.append((line, load(text) if text else None))
+
+
+def at(value: object, path: str) -> object:
+    for name in path.split("."):
+        assert isinstance(value, Mapping), f"nothing at {path}"
+        value = cast("Mapping[str, object]", value)[name]
+    return value
+
+
+def check(step: str, expected: object, run: Run, order: list[str]) -> None:
+    words = re.findall(r"'([^']*)'", step)
+    match step:
+        case "the workflow should complete":
+            assert run.status is RunStatus.COMPLETED, run.problem
+        case "the workflow should complete with output:":
+            assert run.status is RunStatus.COMPLETED, run.problem
+            assert run.output == expected
+        case "the workflow should fault":
+            assert run.status is RunStatus.FAULTED
+        case "the workflow should fault with error:":
+            assert run.status is RunStatus.FAULTED
+            problem = cast("Mapping[str, Any]", run.problem)
+            assert {name: problem[name] for name in cast("Mapping[str, Any]", expected)} == expected
+        case _ if "should have properties" in step:
+            for path in words:
+                at(run.output, path)
+        case _ if "property with value" in step:
+            assert at(run.output, words[0]) == expected
+        case _ if found := re.search(r"property containing (\d+) items", step):
+            assert len(cast("list[object]", at(run.output, words[0]))) == int(found[1])
+        case _ if found := re.fullmatch(r"(\w+) should run (first|last)", step):
+            assert order[0 if found[2] == "first" else -1] == found[1]
+        case _ if found := re.fullmatch(r"(\w+) should run after (\w+)", step):
+            assert order.index(found[1]) > order.index(found[2])
+        case _:
+            pytest.fail(f"unknown step {step!r}")
+
+
+@pytest.fixture(params=["memory"])
+async def journal() -> Journal:
+    return MemoryJournal(SystemClock())
+
+
+@pytest.mark.skipif(not KIT.is_dir(), reason="ORCHESTRION_TEST_DATA names no folder with the conformance kit")
+@pytest.mark.parametrize("scenario", scenarios(), ids=lambda s: f"{s.feature}: {s.name}")
+async def test_scenario(scenario: Scenario, journal: Journal) -> None:
+    if scenario.name in LATER:
+        pytest.skip("openapi is refused in this release")
+    async with Expressions() as expressions:
+        run = await walk_document(
+            read_document(scenario.document), scenario.input, journal=journal, stage=Stage(), evaluator=expressions
+        )
+    entries = await journal.entries(run.id)
+    order = [
+        entry.task.rpartition("/")[2]
+        for entry in entries
+        if entry.task and entry.kind in {EntryKind.TRACE, EntryKind.LEAF, EntryKind.VALUE}
+    ]
+    for step, expected in scenario.steps:
+        check(step, expected, run, order)

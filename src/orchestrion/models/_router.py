@@ -13,10 +13,12 @@ from ._examples import Example, cut, digest_of, require_trainable
 from ._settings import RouterSettings
 from ._sklearn import (
     Floats,
+    Index,
     Integers,
     Matrix,
     Vectors,
     fit_linear,
+    fit_vectors,
     thirds,
     version,
 )
@@ -27,7 +29,7 @@ FORMAT = "1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """A labelled example that resembles a text; `similarity` is the cosine of the angle between them."""
+    """A labelled example that resembles a text; `similarity` is the cosine of the angle between their words."""
 
     text: str
     label: str
@@ -93,26 +95,23 @@ class Router:
     vectors: Vectors
     weights: Floats
     offsets: Floats
-    index: Matrix
-    """The examples' vectors, features by examples."""
+    index: Index
 
     def route(self, text: str, choices: Collection[str] | None = None) -> Routing:
-        """Where one text belongs. Raises: UserError `unknown-label` for a choice that is no label."""
-        return self.route_all([text], choices)[0]
+        """Where one text belongs. With `choices`, only these labels are given; others keep their share of probability.
 
-    def route_all(self, texts: Sequence[str], choices: Collection[str] | None = None) -> list[Routing]:
-        """Where each text belongs. With `choices`, only these labels are given; others keep their share of probability."""
-        if not texts:
-            return []
+        Raises: UserError `unknown-label` for a choice that is no label.
+        """
         allowed = self._allowed(choices)
-        vectors = self.vectors.of([cut(text) for text in texts])
-        chances = _probabilities(vectors @ self.weights + self.offsets, self.temperature)[:, allowed]
-        similar = vectors @ self.index if self.settings.nearest else None
-        known = np.diff(vectors.indptr) > 0
-        return [
-            self._routing(chances[row], allowed, self._nearest(similar, row), known=bool(known[row]))
-            for row in range(len(texts))
-        ]
+        columns, values = self.vectors.of(cut(text))
+        scores = values @ self.weights[columns] + self.offsets
+        chances = probabilities(scores[None, :], self.temperature)[0, allowed]
+        position = int(chances.argmax())
+        confidence = round(float(chances[position]), 4) if len(columns) else 0.0
+        best = self.labels[allowed[position]]
+        sure = len(columns) > 0 and confidence >= self.threshold
+        nearest = self._nearest(columns, values)
+        return Routing(label=best if sure else None, best=best, confidence=confidence, nearest=nearest)
 
     def test(self, rows: Sequence[Example]) -> Report:
         """How it does on labelled rows it was not trained with."""
@@ -147,31 +146,19 @@ class Router:
             raise UserError("unknown-label", "`choices` is empty.", hint="Leave it out to allow every label.")
         return [position for position, label in enumerate(self.labels) if label in choices]
 
-    def _routing(
-        self, chances: Floats, allowed: Sequence[int], nearest: tuple[Neighbour, ...], *, known: bool
-    ) -> Routing:
-        position = int(chances.argmax())
-        confidence = round(float(chances[position]), 4) if known else 0.0
-        best = self.labels[allowed[position]]
-        sure = known and confidence >= self.threshold
-        return Routing(label=best if sure else None, best=best, confidence=confidence, nearest=nearest)
-
-    def _nearest(self, similar: Matrix, row: int) -> tuple[Neighbour, ...]:
-        if similar is None:
-            return ()
-        start, end = similar.indptr[row], similar.indptr[row + 1]
-        columns, values = similar.indices[start:end], similar.data[start:end]
-        few = min(self.settings.nearest, len(values))
+    def _nearest(self, columns: Integers, values: Floats) -> tuple[Neighbour, ...]:
+        few = min(self.settings.nearest, len(self.examples))
         if few == 0:
             return ()
-        bar = np.partition(values, -few)[-few]
-        near = np.flatnonzero(values >= bar)
-        order = sorted(near.tolist(), key=lambda at: (-float(values[at]), int(columns[at])))[:few]
-        return tuple(self._neighbour(int(columns[at]), float(values[at])) for at in order)
+        cosines = self.index.cosines(columns, values, len(self.examples))
+        bar = max(float(np.partition(cosines, -few)[-few]), 1e-6)
+        near = np.flatnonzero(cosines >= bar).tolist()
+        order = sorted(near, key=lambda at: (-float(cosines[at]), at))[:few]
+        return tuple(self._neighbour(at, float(cosines[at])) for at in order)
 
-    def _neighbour(self, position: int, product: float) -> Neighbour:
+    def _neighbour(self, position: int, cosine: float) -> Neighbour:
         example = self.examples[position]
-        return Neighbour(text=example.text, label=example.label, similarity=round(product / 2, 4))
+        return Neighbour(text=example.text, label=example.label, similarity=round(cosine, 4))
 
 
 def train(examples: Sequence[Example], settings: RouterSettings, *, where: str = "The examples") -> Router:
@@ -186,11 +173,10 @@ def train(examples: Sequence[Example], settings: RouterSettings, *, where: str =
     labels = tuple(sorted({example.label for example in kept}))
     truth = np.array([labels.index(example.label) for example in kept], dtype=np.int64)
     texts = [example.text for example in kept]
-    vectors = Vectors()
-    matrix = vectors.fit(texts)
+    vectors, matrix = fit_vectors(texts)
     (weights, offsets), held_back = _fitted(matrix, truth, len(labels), settings.seed)
     temperature = _temperature(held_back, truth)
-    chances = _probabilities(held_back, temperature)
+    chances = probabilities(held_back, temperature)
     threshold = settings.threshold
     return Router(
         digest=router_digest(kept, settings),
@@ -202,7 +188,7 @@ def train(examples: Sequence[Example], settings: RouterSettings, *, where: str =
         vectors=vectors,
         weights=weights,
         offsets=offsets,
-        index=matrix.T.tocsr(),
+        index=Index.of(matrix, len(vectors.vocabularies[0])),
     )
 
 
@@ -225,7 +211,7 @@ def _fitted(vectors: Matrix, truth: Integers, count: int, seed: int) -> tuple[tu
         return whole.result(), held_back
 
 
-def _probabilities(scores: Floats, temperature: float) -> Floats:
+def probabilities(scores: Floats, temperature: float) -> Floats:
     raised = scores * temperature
     raised = np.exp(raised - raised.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
@@ -236,7 +222,7 @@ def _temperature(scores: Floats, truth: Integers) -> float:
     rows = np.arange(len(truth))
 
     def surprise(temperature: float) -> float:
-        chances = _probabilities(scores, temperature)[rows, truth]
+        chances = probabilities(scores, temperature)[rows, truth]
         return float(-np.log(np.maximum(chances, 1e-12)).mean())
 
     return float(min(np.geomspace(0.25, 64, 97), key=surprise))

@@ -96,7 +96,7 @@ def _trained(examples: Sequence[Example], source: RouterSource, folder: Path) ->
 
 def _write(path: Path, router: "Router") -> None:
     """Whole or not at all, whoever else writes it at the same time."""
-    from ._sklearn import parts_of, save
+    from ._sklearn import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".router-", suffix=".part")
@@ -112,10 +112,10 @@ def _write(path: Path, router: "Router") -> None:
                 # Long lists are kept as one text each: skops spends a file and a check on every item.
                 "examples": dump([[example.text, example.label] for example in router.examples]),
                 "vocabularies": dump(router.vectors.vocabularies),
-                "rarities": router.vectors.rarities,
+                "rarities": list(router.vectors.rarities),
                 "weights": router.weights,
                 "offsets": router.offsets,
-                "index": parts_of(router.index),
+                "index": [router.index.starts, router.index.examples, router.index.weights],
             },
         )
         Path(name).replace(path)
@@ -126,7 +126,7 @@ def _write(path: Path, router: "Router") -> None:
 def _read(path: Path, settings: RouterSettings) -> "Router | None":
     """The stored router; None when there is none that can be used, so that it is trained again."""
     from ._router import Router
-    from ._sklearn import Vectors, load, matrix_of
+    from ._sklearn import Index, Vectors, load
 
     if not path.exists():
         return None
@@ -142,7 +142,7 @@ def _read(path: Path, settings: RouterSettings) -> "Router | None":
             vectors=Vectors(json.loads(stored["vocabularies"]), stored["rarities"]),
             weights=stored["weights"],
             offsets=stored["offsets"],
-            index=matrix_of(stored["index"]),
+            index=Index(*stored["index"]),
         )
     except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile):
         return None

@@ -109,7 +109,7 @@ def _value(text: str, program: str) -> Json:
     if ("E+" in text or "e+" in text) and _infinite(value):
         raise ExpressionError(
             "expression-result-unusable",
-            f"The result of {shown(program)} holds an infinite number, which JSON has not.",
+            f"The result of {shown(program)} holds an infinite number, which JSON cannot hold.",
         )
     return value
 

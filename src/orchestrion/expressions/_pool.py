@@ -36,6 +36,7 @@ class Expressions:
         self._max_result_bytes = max_result_bytes
         self._places = asyncio.Semaphore(workers)
         self._idle: list[Worker] = []
+        self._workers: set[Worker] = set()
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -47,10 +48,13 @@ class Expressions:
         await self.close()
 
     async def close(self) -> None:
-        """Stop the workers; the next request would start new ones."""
-        while self._idle:
-            await self._idle.pop().stop()
-        await asyncio.gather(*self._stopping)
+        """Stop the workers, what they are at included; the next request would start new ones."""
+        self._idle.clear()
+        await asyncio.gather(*(self._stop(worker) for worker in list(self._workers)), *self._stopping)
+
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers there are."""
+        return [worker.pid for worker in self._workers]
 
     async def evaluate(self, programs: Sequence[str], variables: Mapping[str, Json]) -> list[Json]:
         """The result of each program, in order; no result is null. One round trip, none if all are mere paths.
@@ -123,7 +127,7 @@ class Expressions:
         try:
             answer = await worker.ask(payload, 10 * self._deadline_s + 5)
         except BaseException:
-            stopping = asyncio.ensure_future(worker.stop())
+            stopping = asyncio.ensure_future(self._stop(worker))
             self._stopping.add(stopping)
             stopping.add_done_callback(self._stopping.discard)
             raise
@@ -135,8 +139,14 @@ class Expressions:
             worker = self._idle.pop()
             if worker.alive:
                 return worker
-            await worker.stop()
-        return Worker.start(self._deadline_s, self._memory_mb * 1_000_000, self._max_result_bytes)
+            await self._stop(worker)
+        worker = Worker.start(self._deadline_s, self._memory_mb * 1_000_000, self._max_result_bytes)
+        self._workers.add(worker)
+        return worker
+
+    async def _stop(self, worker: Worker) -> None:
+        self._workers.discard(worker)
+        await worker.stop()
 
     def _limit_error(self, why: str, programs: Sequence[str]) -> OrchestrionError:
         what = (

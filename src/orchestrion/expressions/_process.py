@@ -111,8 +111,9 @@ class Worker:
                 self._answer.set_result(frame)
 
     def _ended(self) -> None:
-        self.alive = False
-        self._loop.remove_reader(self._socket.fileno())
+        if self.alive:
+            self.alive = False
+            self._loop.remove_reader(self._socket.fileno())
         if self._answer:
             _fail(self._answer, EOFError())
 

@@ -1,0 +1,255 @@
+"""`orchestrion.yaml`, typed: every setting with what it is for."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, TypeAlias, cast
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from orchestrion.core import Json
+
+_HOST = re.compile(
+    r"(?:(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
+)
+_WAY_OUT = "Write {secret: NAME} here, and NAME: {env: VARIABLE} or NAME: {file: path} under `secrets`."
+_FOR_EXAMPLE = "For example: sqlite:///data/bank.db"
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
+"""How parts of a project are called: letters, digits, `-` and `_`, a letter first."""
+
+
+class _Setting(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+class SecretReference(_Setting):
+    """A secret by its name."""
+
+    secret: str = Field(description="Name of an entry under `secrets`.", min_length=1)
+
+
+def _only_by_reference(value: object) -> object:
+    if isinstance(value, str):
+        raise PydanticCustomError("secret-in-clear", "A key must not stand here in clear", {"hint": _WAY_OUT})
+    return value
+
+
+def _without_password(value: object) -> object:
+    """A database URL as text, unless a password stands in it; or the name of the secret that holds one."""
+    if isinstance(value, Mapping) and list(cast("Mapping[object, object]", value)) == ["secret"]:
+        return cast("object", value)
+    if not isinstance(value, str):
+        raise PydanticCustomError("bad-url", "This is not a database URL", {"hint": f"{_FOR_EXAMPLE}. {_WAY_OUT}"})
+    try:
+        password = urlsplit(value).password
+    except ValueError:
+        raise PydanticCustomError("bad-url", "This is not a URL", {"hint": _FOR_EXAMPLE}) from None
+    if password:
+        hint = f"Keep the whole URL as a secret. {_WAY_OUT}"
+        raise PydanticCustomError("secret-in-clear", "A password must not stand here in clear", {"hint": hint})
+    return value
+
+
+def _with_scheme(value: object) -> object:
+    if isinstance(value, str) and not re.match(r"[a-z][a-z0-9+]*://", value):
+        raise PydanticCustomError("bad-url", "This is not a database URL", {"hint": _FOR_EXAMPLE})
+    return value
+
+
+def _host(value: object) -> object:
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise PydanticCustomError(
+            "bad-host",
+            "This is not a host that can be allowed",
+            {"hint": "Write a host name, *.domain, or an address, with :port if need be; no scheme, no path."},
+        )
+    return value
+
+
+def _as_details(value: object) -> object:
+    return {"provider": value} if isinstance(value, str) else value
+
+
+def _not_in_clear(value: object) -> object:
+    if not isinstance(value, Mapping):
+        raise PydanticCustomError(
+            "secret-in-clear",
+            "A secret is given by reference, never by its value",
+            {"hint": "Write {env: VARIABLE} or {file: path}; if a real secret stood here, replace it with a new one."},
+        )
+    return cast("object", value)
+
+
+Host = Annotated[str, BeforeValidator(_host)]
+Location: TypeAlias = Annotated[str | SecretReference, BeforeValidator(_without_password)]
+DatabaseUrl: TypeAlias = Annotated[Location, BeforeValidator(_with_scheme)]
+
+
+class Egress(_Setting):
+    """What may be reached over the network."""
+
+    allow: tuple[Host, ...] = Field(
+        default=(),
+        description="Hosts that may be called: `api.example.com`, `*.example.org`, `127.0.0.1:8080`. Everything else is refused.",
+    )
+    timeout_s: float = Field(default=30.0, alias="timeout", gt=0, description="Seconds one request may take.")
+
+
+class Connection(_Setting):
+    """A database for `query`."""
+
+    url: DatabaseUrl = Field(
+        description="SQLAlchemy URL, or {secret: NAME} where it holds a password. Relative SQLite paths start at the project's folder."
+    )
+    write: bool = Field(default=False, description="Whether statements may change anything.")
+    timeout_s: float = Field(default=10.0, alias="timeout", gt=0, description="Seconds a statement may take.")
+
+
+class Model(_Setting):
+    """A model under a name of the project's own."""
+
+    provider: str = Field(
+        min_length=1,
+        description="`playbook` or `playbook:NAME`, or a provider and its model such as `openai:gpt-5.2` or `ollama:qwen3`.",
+    )
+    base_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Address of an OpenAI-compatible API, when it is not the provider's own.",
+    )
+    key: Annotated[
+        SecretReference | None, BeforeValidator(_only_by_reference, json_schema_input_type=SecretReference)
+    ] = Field(
+        default=None,
+        description="The API key, as {secret: NAME}. Without it the provider's usual environment variable is read.",
+    )
+    fallback: Sequence[str] = Field(default=(), description="Models to ask in this order when this one fails.")
+    timeout_s: float = Field(default=60.0, alias="timeout", gt=0, description="Seconds one attempt may take.")
+
+
+class Secret(_Setting):
+    """Where a secret's value is found: never the value itself."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["env"]}, {"required": ["file"]}]})
+
+    env: str | None = Field(default=None, min_length=1, description="Environment variable that holds the value.")
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File that holds the value, relative to the project's folder. A .json file may hold an object of several fields.",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Secret":
+        if (self.env is None) == (self.file is None):
+            raise PydanticCustomError(
+                "secret-place",
+                "A secret is found in exactly one place",
+                {"hint": "Write {env: VARIABLE} or {file: path}."},
+            )
+        return self
+
+
+class Router(_Setting):
+    """A classifier trained from labelled examples."""
+
+    examples: str = Field(min_length=1, description="CSV file of labelled examples, relative to the project's folder.")
+    text: str = Field(default="text", description="Column that holds the text.")
+    label: str = Field(default="label", description="Column that holds the label.")
+    target_precision: float = Field(
+        default=0.95, gt=0, le=1, description="Share of answers that should be right; the threshold is chosen for it."
+    )
+    threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Confidence below which it abstains, in place of the one chosen by `target_precision`.",
+    )
+
+
+class Batch(_Setting):
+    """How the columns of a file become the input of a workflow in `run --each`."""
+
+    map: dict[str, str] = Field(default_factory=dict, description="Input field → column.")
+    defaults: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Input field → value where the file has no such column."
+    )
+
+
+class GuardPolicy(_Setting):
+    """What `guard` checks a content for."""
+
+    json_schema: dict[str, JsonValue] | None = Field(
+        default=None, alias="schema", description="JSON Schema the content must fit; what does not fit is blocked."
+    )
+    personal_data: Literal["block", "review", "allow"] = Field(
+        default="block",
+        description="What happens when personal data is found that is not the subject's own. Kinds that carry no checksum never do more than ask for a review.",
+    )
+    allow: tuple[str, ...] = Field(
+        default=(), description="Values that may always appear, such as the company's own account number or address."
+    )
+    max_length: int | None = Field(
+        default=None, ge=1, description="Characters the content may have at most, all its texts together."
+    )
+
+
+class Limits(_Setting):
+    """How much at once, and how much at most."""
+
+    concurrency: int = Field(default=50, ge=1, description="Runs advanced at the same time.")
+    backlog: int = Field(
+        default=10_000, ge=1, description="Runs that may wait to start; beyond it new ones are refused."
+    )
+    turns: int = Field(
+        default=12, ge=1, description="Model requests of one agent turn, where the agent or the call says nothing."
+    )
+    usd: float | None = Field(
+        default=None, gt=0, description="US dollars of one agent turn, where the agent or the call says nothing."
+    )
+    seconds: float | None = Field(
+        default=None, gt=0, description="Seconds of one agent turn, where the agent or the call says nothing."
+    )
+
+
+_MODELS = {"default": Model(provider="playbook")}
+
+
+class Settings(_Setting):
+    """A project's `orchestrion.yaml`. Everything has a default, so an empty file is a project."""
+
+    model_config = ConfigDict(title="orchestrion.yaml")
+
+    name: str | None = Field(
+        default=None, min_length=1, description="What the project is called; its folder's name by default."
+    )
+    store: Location = Field(
+        default=".orchestrion/orchestrion.db",
+        description="Where runs are kept: a file relative to the project's folder, or a SQLAlchemy URL.",
+    )
+    egress: Egress = Field(default_factory=Egress, description="What may be reached over the network.")
+    connections: dict[Name, Connection] = Field(default_factory=dict, description="Databases for `query`, by name.")
+    models: dict[Name, Annotated[Model, BeforeValidator(_as_details, json_schema_input_type=str | Model)]] = Field(
+        default_factory=lambda: dict(_MODELS),
+        description="Models by name: a provider string such as `playbook` or `openai:gpt-5.2`, or details. `default` is used where none is named.",
+    )
+    secrets: dict[Name, Annotated[Secret, BeforeValidator(_not_in_clear, json_schema_input_type=Secret)]] = Field(
+        default_factory=dict, description="Secrets by name, by reference only."
+    )
+    roles: tuple[str, ...] = Field(
+        default=(),
+        description="Who may approve, in order of increasing power: each may approve what those before it may.",
+    )
+    users: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="User → roles.")
+    routers: dict[Name, Router] = Field(default_factory=dict, description="Classifiers for `route`, by name.")
+    guards: dict[Name, GuardPolicy] = Field(default_factory=dict, description="What `guard` checks, by name.")
+    batches: dict[str, Batch] = Field(
+        default_factory=dict, description="Workflow → how the columns of a file become its input in `run --each`."
+    )
+    limits: Limits = Field(default_factory=Limits, description="How much at once, and how much at most.")
+
+
+def settings_schema() -> dict[str, Json]:
+    """The JSON Schema of `orchestrion.yaml`, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema(by_alias=True)}

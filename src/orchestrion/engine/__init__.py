@@ -2,5 +2,6 @@
 
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits
+from ._walk import WalkStopped
 
-__all__ = ["Engine", "Interpret", "Limits", "Outside", "Workflows"]
+__all__ = ["Engine", "Interpret", "Limits", "Outside", "WalkStopped", "Workflows"]

@@ -302,8 +302,8 @@ class Engine:
         except (WalkStopped, asyncio.CancelledError):
             if walk.ending is Ending.CANCELLED:
                 return await self._finish_cancelled(walk)
-            if isinstance(walk.failure, Diverged):
-                return await self._finish_diverged(walk, walk.failure)
+            if isinstance(walk.failure, Diverged | UserError):
+                return await self._finish_stopped(walk, walk.failure)
             raise
         except Exception as error:
             if walk.ending is Ending.STOPPED:
@@ -361,14 +361,21 @@ class Engine:
         stopped = UserError("cancelled", f"The run was cancelled by {by}.")
         return await self._finish(walk, RunStatus.CANCELLED, error=stopped)
 
-    async def _finish_diverged(self, walk: Walk, error: Diverged) -> Run:
-        """Nothing is reused or executed; the run stops where a person can see why."""
+    async def _finish_stopped(self, walk: Walk, error: Diverged | UserError) -> Run:
+        """Nothing more is executed or reused: the run diverged, or holds a value that cannot be stored."""
         problem = error.problem.to_json()
+        diverged = isinstance(error, Diverged)
+        status = RunStatus.DIVERGED if diverged else RunStatus.FAULTED
+        ended = replace(walk.run, status=status, problem=problem, ended_at=None if diverged else self._clock.now())
+        writes: list[Write] = [SetRun(status=status, problem=problem, ended_at=ended.ended_at)]
+        if not diverged:
+            writes = [*walk.closing_writes([""]), *_tell_parent(ended), *writes]
         try:
-            await self._journal.write(walk.run.id, walk.run.epoch, [SetRun(status=RunStatus.DIVERGED, problem=problem)])
+            await self._journal.write(walk.run.id, walk.run.epoch, writes)
         except OrchestrionError as failure:
-            log.warning("Run %s diverged, which could not be recorded: %s", walk.run.id, failure)
-        return replace(walk.run, status=RunStatus.DIVERGED, problem=problem)
+            log.warning("Run %s stopped, which could not be recorded: %s", walk.run.id, failure)
+        self._overhear(walk.run, writes)
+        return ended
 
     # --- waking ---
 

@@ -165,9 +165,7 @@ async def _interrupted(effects: "WalkEffects", invocation: Invocation, nature: N
     )
     match answer.verdict:
         case "again":
-            again = replace(intent, why={"interruptions": before + 1})
-            await walk.commit(Put(again))
-            return again
+            return replace(intent, why={"interruptions": before + 1})
         case "performed" | "answered" | "approved":
             done = replace(
                 intent,

@@ -139,7 +139,7 @@ class Walk:
         for write in writes:
             if isinstance(write, Put):
                 self.entries[write.entry.key] = write.entry
-        if len(self.entries) > MOST_ENTRIES and self.ending is None:
+        if len(self.entries) > MOST_ENTRIES and self.main is not None:
             raise Faulted(
                 Problem(
                     type="urn:orchestrion:problem:run-too-long",

@@ -134,7 +134,7 @@ class DurableJournal:
         return await self._do(transactions.cancel(run_id, by, self._clock.now(), self._fetch))
 
     async def retry(self, run_id: str, by: str) -> Run:
-        return await self._do(transactions.retry(run_id, self._fetch))
+        return await self._do(transactions.retry(run_id, by, self._clock.now(), self._fetch))
 
     # reading
 

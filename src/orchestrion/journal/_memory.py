@@ -39,7 +39,7 @@ from ._rules import (
     at_or_below,
     changed,
     decided,
-    is_cause,
+    is_tried_again,
     not_faulted,
     retried,
     retry_plan,
@@ -262,27 +262,28 @@ class MemoryJournal:
         held = self._known(run_id)
         if held.run.status not in RETRYABLE:
             raise not_faulted(held.run)
-        self._retry(held)
+        self._retry(held, by)
         return held.run
 
-    def _retry(self, held: _Held) -> None:
+    def _retry(self, held: _Held, by: str) -> None:
         run = held.run
         requests = [request for request in self._requests.values() if request.run_id == run.id]
-        plan = retry_plan(run, held.entries, requests, held.messages.values())
+        plan = retry_plan(run, held.entries, requests, held.messages.values(), by=by, now=self._clock.now())
         mark = f"!{run.attempt}"
         for key, to_key in plan.entries:
             _move(held, key, to_key)
         for key in plan.reopened:
-            held.entries[key] = replace(held.entries[key], status=EntryStatus.INTENT, ended_at=None)
+            held.entries[key] = replace(held.entries[key], status=EntryStatus.INTENT, problem=None, ended_at=None)
         for name, new in plan.requests:
             old = self._requests.pop(name)
             self._requests[new] = replace(old, id=new, key=old.key + mark)
         for name, new in plan.messages:
             old = held.messages.pop(name)
             held.messages[new] = replace(old, id=new, key=old.key + mark)
+        held.entries[plan.note.key] = plan.note
         for child in list(self._held.values()):
-            if is_cause(child.run, run):
-                self._retry(child)
+            if child.run.parent_id == run.id and child.run.parent_key in plan.children and is_tried_again(child.run):
+                self._retry(child, by)
         self._set(held, retried(run))
 
     def _known(self, run_id: str) -> _Held:

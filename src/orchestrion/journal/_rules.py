@@ -148,60 +148,100 @@ class RetryPlan:
     """Ids of requests, and the ids they get, so that the question can be asked anew."""
     messages: Sequence[tuple[str, str]]
     """Ids of messages, and the ids they get."""
+    children: Sequence[str]
+    """Keys at which child runs were started that must be tried again as well."""
+    note: Entry
+    """Who tried again, and when."""
 
 
 def retry_plan(
-    run: Run, entries: Mapping[str, Entry], requests: Iterable[Request], messages: Iterable[Message]
+    run: Run,
+    entries: Mapping[str, Entry],
+    requests: Sequence[Request],
+    messages: Iterable[Message],
+    *,
+    by: str,
+    now: float,
 ) -> RetryPlan:
-    """How to take back what `run.fault_key` brought about.
+    """How to take back what `run.fault_key` brought about. Of entries, only key, kind, status and `ended_at` are looked at.
 
-    The failed entry goes, and with it what was concluded from it: the choices and deadlines of the scopes around it. Calls
-    that were abandoned when those scopes closed are unanswered again. A question below the failed entry is asked anew.
+    The failed entry goes, and with it what was concluded from it: the choices of the scopes around it. What was abandoned when
+    those scopes or the run ended is open again. A question that got no answer, or belonged to the failed call, is asked anew.
     """
-    fault = run.fault_key
-    if fault is None:
-        return RetryPlan(entries=(), reopened=(), requests=(), messages=())
-    failed = entries.get(fault)
+    fault = run.fault_key if run.status is not RunStatus.CANCELLED else "/cancel"
+    failed = entries.get(fault) if fault is not None else None
     anew = failed is not None and failed.kind in {EntryKind.LEAF, EntryKind.REQUEST}
-    aside = {key for key, entry in entries.items() if _falls_with(entry, fault, anew=anew)}
-    closed = [key.removesuffix("/deadline") for key in aside if entries[key].kind is EntryKind.CHOICE] + [fault]
-    reopened = [
-        key
-        for key, entry in entries.items()
-        if entry.status is EntryStatus.ABANDONED
-        and key not in aside
-        and any(at_or_below(key, scope) for scope in closed)
-    ]
+    fallen = {key for key, entry in entries.items() if fault is not None and _falls_with(entry, fault, anew=anew)}
+    closed = [_scope(entries[key]) for key in fallen]
+    lost = [entry for entry in entries.values() if _was_lost(entry, run, closed)]
+    fallen.update(entry.key for entry in lost if entry.kind is EntryKind.REQUEST)
+    reopened = [entry for entry in lost if entry.key not in fallen]
     asked = [
         request.id
         for request in requests
-        if at_or_below(request.key, fault) and (anew or request.status is not RequestStatus.DECIDED)
+        if request.key in fallen
+        or (
+            fault is not None
+            and at_or_below(request.key, fault)
+            and (anew or request.status is not RequestStatus.DECIDED)
+        )
     ]
+    children = [entry.key for entry in reopened if entry.kind is EntryKind.CHILD]
+    if failed is not None and failed.kind is EntryKind.CHILD:
+        children.append(failed.key)
     told = [
-        message.id for message in messages if message.id in asked or (message.kind == "child" and message.key == fault)
+        message.id
+        for message in messages
+        if message.id in asked or (message.kind == "child" and message.key in children)
     ]
     mark = f"!{run.attempt}"
     return RetryPlan(
-        entries=[(key, key + mark) for key in entries if key in aside],
-        reopened=reopened,
+        entries=[(key, key + mark) for key in entries if key in fallen],
+        reopened=[entry.key for entry in reopened],
         requests=[(name, name + mark) for name in asked],
         messages=[(name, name + mark) for name in told],
+        children=children,
+        note=_retry_note(run, by, now),
     )
 
 
 def _falls_with(entry: Entry, fault: str, *, anew: bool) -> bool:
     """Whether an entry stands for the failure at `fault`, or was concluded from it."""
-    if entry.kind in {EntryKind.NOTE, EntryKind.TRACE}:
+    match entry.kind:
+        case EntryKind.NOTE | EntryKind.TRACE:
+            return False
+        case EntryKind.CHOICE:
+            return at_or_below(fault, _scope(entry))
+        case EntryKind.REQUEST if at_or_below(entry.key, fault):
+            return anew or entry.status is not EntryStatus.COMPLETED
+        case _:
+            return entry.key == fault
+
+
+def _scope(entry: Entry) -> str:
+    """What an entry concludes: a choice stands directly below the scope it is about."""
+    return entry.key.rpartition("/")[0] if entry.kind is EntryKind.CHOICE else entry.key
+
+
+def _was_lost(entry: Entry, run: Run, closed: Sequence[str]) -> bool:
+    """Whether an entry was abandoned because of what is taken back now, and not by a decision that stands."""
+    if entry.status is not EntryStatus.ABANDONED or entry.kind is EntryKind.NOTE:
         return False
-    if entry.key == fault:
-        return True
-    if entry.kind in {EntryKind.CHOICE, EntryKind.TIMER}:
-        return at_or_below(fault, entry.key) or (
-            entry.key.endswith("/deadline") and at_or_below(fault, entry.key.removesuffix("/deadline"))
-        )
-    if entry.kind is EntryKind.REQUEST:
-        return at_or_below(entry.key, fault) and (anew or entry.status is not EntryStatus.COMPLETED)
-    return False
+    with_run = entry.ended_at is not None and run.ended_at is not None and entry.ended_at >= run.ended_at
+    return with_run or any(at_or_below(entry.key, scope) for scope in closed)
+
+
+def _retry_note(run: Run, by: str, now: float) -> Entry:
+    return Entry(
+        key=f"/retry/{run.attempt}",
+        kind=EntryKind.NOTE,
+        status=EntryStatus.COMPLETED,
+        output={"attempt": run.attempt + 1},
+        subject=f"User::{by}",
+        started_at=now,
+        ended_at=now,
+        epoch=run.epoch,
+    )
 
 
 def retried(run: Run) -> Run:
@@ -219,13 +259,9 @@ def retried(run: Run) -> Run:
     )
 
 
-def is_cause(child: Run, run: Run) -> bool:
-    """Whether `run` failed because `child` did: then both are tried again."""
-    return (
-        run.fault_key is not None
-        and (child.parent_id, child.parent_key) == (run.id, run.fault_key)
-        and child.status in RETRYABLE
-    )
+def is_tried_again(child: Run) -> bool:
+    """Whether a child is tried again together with its parent."""
+    return child.status in RETRYABLE or child.status is RunStatus.CANCELLED
 
 
 def not_faulted(run: Run) -> UserError:

@@ -59,9 +59,9 @@ ANY_ENTRY = "select 1 from entries where run_id = ? limit 1"
 ENTRY_EXISTS = "select 1 from entries where run_id = ? and key = ?"
 DROP_ENTRY = "delete from entries where run_id = ? and key = ?"
 RENAME_ENTRY = "update entries set key = ?, kind = 'note' where run_id = ? and key = ?"
-REOPEN_ENTRY = "update entries set status = 'intent', ended_at = null where run_id = ? and key = ?"
+REOPEN_ENTRY = "update entries set status = 'intent', problem = null, ended_at = null where run_id = ? and key = ?"
 ENTRIES = f"select {ENTRY} from entries where run_id = ? order by seq"  # noqa: S608
-ENTRY_STATES = "select key, kind, status from entries where run_id = ? order by seq"
+ENTRY_STATES = "select key, kind, status, ended_at from entries where run_id = ? order by seq"
 
 ASK = sql(insert_new(requests))
 OPEN_REQUESTS = "select id, key from requests where run_id = ? and status = 'open'"

@@ -27,13 +27,13 @@ from orchestrion.core import (
 from orchestrion.store import Blobs, Connection
 
 from . import _sql as sql
-from ._rows import Fetch, Large, Row, load, message_from, request_from, request_row, run_from, run_row
+from ._rows import Fetch, Large, Row, entry_row, load, message_from, request_from, request_row, run_from, run_row
 from ._rules import (
     RETRYABLE,
     answer_message,
     at_or_below,
     decided,
-    is_cause,
+    is_tried_again,
     not_faulted,
     retry_plan,
     run_ended,
@@ -200,23 +200,21 @@ def cancel(run_id: str, by: str, now: float, fetch: Fetch) -> Callable[[Connecti
     return work
 
 
-def retry(run_id: str, fetch: Fetch) -> Callable[[Connection], Run]:
+def retry(run_id: str, by: str, now: float, fetch: Fetch) -> Callable[[Connection], Run]:
     def work(connection: Connection) -> Run:
         run = run_from(load(_run(connection, run_id), fetch))
         if run.status not in RETRYABLE:
             raise not_faulted(run)
-        _retry(connection, run, fetch)
+        _retry(connection, run, by, now, fetch)
         return run_from(load(_run(connection, run_id), fetch))
 
     return work
 
 
-def _retry(connection: Connection, run: Run, fetch: Fetch) -> None:
-    states = connection.execute(sql.ENTRY_STATES, (run.id,)).fetchall()
-    entries = {key: Entry(key=key, kind=EntryKind(kind), status=EntryStatus(status)) for key, kind, status in states}
+def _retry(connection: Connection, run: Run, by: str, now: float, fetch: Fetch) -> None:
     requests = [request_from(load(row, fetch)) for row in connection.execute(sql.REQUESTS_OF_RUN, (run.id,)).fetchall()]
     messages = [message_from(load(row, fetch)) for row in connection.execute(sql.MESSAGES, (run.id, 0)).fetchall()]
-    plan = retry_plan(run, entries, requests, messages)
+    plan = retry_plan(run, _states(connection, run.id), requests, messages, by=by, now=now)
     mark = f"!{run.attempt}"
     for key, to_key in plan.entries:
         _move(connection, run.id, key, to_key)
@@ -226,11 +224,22 @@ def _retry(connection: Connection, run: Run, fetch: Fetch) -> None:
         connection.execute(sql.RENAME_REQUEST, (new, mark, name))
     for name, new in plan.messages:
         connection.execute(sql.RENAME_MESSAGE, (new, mark, run.id, name))
-    for row in connection.execute(sql.CHILDREN_AT, (run.id, run.fault_key)).fetchall():
-        child = run_from(load(row, fetch))
-        if is_cause(child, run):
-            _retry(connection, child, fetch)
+    # the note comes after everything of this epoch, and before everything of the next
+    connection.execute(sql.PUT, entry_row(run.id, plan.note, run.epoch, ((run.epoch + 1) << 32) - 1, Large()))
+    for key in plan.children:
+        for row in connection.execute(sql.CHILDREN_AT, (run.id, key)).fetchall():
+            child = run_from(load(row, fetch))
+            if is_tried_again(child):
+                _retry(connection, child, by, now, fetch)
     connection.execute(sql.RETRIED, (run.id,))
+
+
+def _states(connection: Connection, run_id: str) -> dict[str, Entry]:
+    """A run's entries without their values."""
+    return {
+        key: Entry(key=key, kind=EntryKind(kind), status=EntryStatus(status), ended_at=ended_at)
+        for key, kind, status, ended_at in connection.execute(sql.ENTRY_STATES, (run_id,)).fetchall()
+    }
 
 
 def _run(connection: Connection, run_id: str) -> Row:

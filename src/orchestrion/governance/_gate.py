@@ -9,7 +9,7 @@ from functools import lru_cache
 from cedarpy import pst
 
 from orchestrion.core import Allow, Call, Decision, Deny, Evidence, Json, NeedsApproval, digest
-from orchestrion.project import Finding
+from orchestrion.spec import Finding
 
 from ._catalogued import PRINCIPALS, Catalogued, Signature, cedar_entities, cedar_schema, entity_text, signatures
 from ._cedar import Cedar, Evaluation, Name, schema_text

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from cedarpy import pst
 
 from orchestrion.core import Json
-from orchestrion.project import Finding
+from orchestrion.spec import Finding
 
 from ._catalogued import Catalogued, entity_text
 from ._cedar import NotCedar, children, nodes, parse_policy, syntax_error, validate

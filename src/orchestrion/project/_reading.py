@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -85,7 +86,7 @@ def _shown(value: object) -> str:
 
 def _known_at(steps: Sequence[str]) -> list[str]:
     """The settings that exist at a place, by the schema."""
-    schema = settings_schema()
+    schema = _schema()
     definitions = cast("Mapping[str, Mapping[str, Any]]", schema["$defs"])
 
     def objects(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -99,6 +100,11 @@ def _known_at(steps: Sequence[str]) -> list[str]:
         inner = [schema for each in at for schema in (each.get("properties", {}).get(step), *_entries(each))]
         at = [found for each in inner if isinstance(each, dict) for found in objects(cast("Mapping[str, Any]", each))]
     return [name for each in at for name in each.get("properties", {})]
+
+
+@cache
+def _schema() -> dict[str, Json]:
+    return settings_schema()
 
 
 def _entries(schema: Mapping[str, Any]) -> list[object]:

@@ -1,6 +1,7 @@
 """Workflow documents: text in, a typed workflow and findings out; edits as splices of source text. Pure."""
 
 from ._duration import duration_of
+from ._edit import Edit, Insert, Remove, Rename, SetValue, edit
 from ._model import (
     CallTask,
     Catch,
@@ -46,6 +47,7 @@ __all__ = [
     "DoTask",
     "Document",
     "Duration",
+    "Edit",
     "EmitTask",
     "End",
     "ErrorFilter",
@@ -58,15 +60,19 @@ __all__ = [
     "ForkTask",
     "Goto",
     "Input",
+    "Insert",
     "Length",
     "Metadata",
     "Output",
     "RaiseTask",
     "Reading",
+    "Remove",
+    "Rename",
     "Retry",
     "RunWorkflowTask",
     "Schema",
     "SetTask",
+    "SetValue",
     "Source",
     "SwitchCase",
     "SwitchTask",
@@ -80,6 +86,7 @@ __all__ = [
     "compile_expression",
     "compile_template",
     "duration_of",
+    "edit",
     "finding_at",
     "lists_of",
     "parse_yaml",

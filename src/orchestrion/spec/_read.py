@@ -14,7 +14,7 @@ from ._errors import error_definition
 from ._lint import lint
 from ._model import Document, Input, Output
 from ._report import Object, Report
-from ._source import Finding, Source, to_json
+from ._source import Finding, Source
 from ._tasks import definition_of, task_list
 from ._template import pointer_step
 from ._values import input_, output, timeout, timeout_definition
@@ -61,7 +61,7 @@ def read(
     if source is None:
         return Reading(document=None, findings=findings)
     report = Report(source)
-    document = _document(report, to_json(source.root), source, functions, workflows)
+    document = _document(report, source.json, source, functions, workflows)
     findings = sorted([*findings, *report.findings], key=lambda f: (f.line, f.column))
     broken = any(finding.severity == "error" for finding in findings)
     return Reading(document=None if broken else document, findings=findings, source=source)

@@ -13,6 +13,9 @@ from ._unsupported import UNSUPPORTED
 Object = Mapping[str, Json]
 T = TypeVar("T")
 
+MAX_FINDINGS = 100
+"""Of each severity: nobody reads more."""
+
 _TYPES: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),
     (str, "text"),
@@ -54,6 +57,7 @@ class Report:
         self.source = source
         self.findings: list[Finding] = []
         self._seen: set[tuple[str, str, str]] = set()
+        self._room: dict[Severity, int] = {"error": MAX_FINDINGS, "warning": MAX_FINDINGS}
 
     def error(self, at: str, code: str, message: str, hint: str | None = None, *, key: bool = False) -> None:
         self._add(at, code, message, hint, key=key, severity="error")
@@ -109,7 +113,10 @@ class Report:
         return None
 
     def fields(self, value: Json, at: str, *, known: Collection[str], required: Sequence[str] = ()) -> Object:
-        """The object at `at`, having reported the fields it lacks and those that do not belong."""
+        """The object at `at`, having reported the fields it lacks and those that do not belong.
+
+        An object that does not stand in the source is a default: what it stands in is reported as lacking it.
+        """
         found = self.object(value, at)
         for name in found:
             if name not in known:
@@ -117,10 +124,10 @@ class Report:
                 self.error(
                     at + pointer_step(name), "unknown-field", f"{shown(name)} is not known here.", hint, key=True
                 )
-        if isinstance(value, Mapping):
-            for name in required:
-                if name not in found:
-                    self.error(at, "missing-field", f"`{name}` is missing.", f"Add `{name}:`.", key=True)
+        missing = [name for name in required if name not in found]
+        if missing and isinstance(value, Mapping) and self.source.node(at) is not None:
+            for name in missing:
+                self.error(at, "missing-field", f"`{name}` is missing.", f"Add `{name}:`.", key=True)
         return found
 
     def _wrong(self, value: Json, at: str, wanted: str, instead: T) -> T:
@@ -129,6 +136,7 @@ class Report:
         return instead
 
     def _add(self, at: str, code: str, message: str, hint: str | None, *, key: bool, severity: Severity) -> None:
-        if (at, code, message) not in self._seen:
+        if (at, code, message) not in self._seen and self._room[severity] > 0:
+            self._room[severity] -= 1
             self._seen.add((at, code, message))
             self.findings.append(finding_at(self.source, at, code, message, hint=hint, severity=severity, key=key))

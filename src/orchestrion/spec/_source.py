@@ -1,5 +1,6 @@
 """Source text with the place of every node: what findings point at and edits cut."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,9 @@ from typing import Literal, TypeAlias
 from orchestrion.core import Json
 
 from ._template import pointer_step
+
+_DASH = re.compile(r"(?:\s|#[^\r\n]*+|&\S++)*+-")
+_COLON = re.compile(r"[ \t]*:")
 
 Severity = Literal["error", "warning"]
 
@@ -45,11 +49,15 @@ class Fields:
     flow: bool
     keys: list[Scalar] = field(default_factory=list[Scalar])
     values: "list[Node]" = field(default_factory=list["Node"])
+    positions: dict[str, int] = field(default_factory=dict[str, int])
+    """Key → its place in `keys` and `values`."""
     anchor: str | None = None
     alias: bool = False
 
-    def position(self, name: str) -> int | None:
-        return next((i for i, key in enumerate(self.keys) if key.value == name), None)
+    def add(self, key: Scalar, value: "Node") -> None:
+        self.positions[str(key.value)] = len(self.keys)
+        self.keys.append(key)
+        self.values.append(value)
 
 
 Node: TypeAlias = Scalar | Items | Fields
@@ -86,6 +94,16 @@ class Source:
         self.root = root
         self._starts = line_starts(text)
 
+    @property
+    def json(self) -> Json:
+        """The whole text as plain JSON."""
+        return to_json(self.root)
+
+    def at(self, pointer: str) -> Json:
+        """The plain JSON at `pointer`; None where there is nothing."""
+        node = self.node(pointer)
+        return None if node is None else to_json(node)
+
     def node(self, pointer: str) -> Node | None:
         """The node at `pointer`; None where there is none."""
         found = self.trail(pointer)
@@ -107,7 +125,7 @@ class Source:
         parent = self.node("".join(pointer_step(step) for step in steps[:-1])) if steps else None
         if not isinstance(parent, Fields):
             return None
-        position = parent.position(steps[-1])
+        position = parent.positions.get(steps[-1])
         return None if position is None else parent.keys[position]
 
     def nearest(self, pointer: str) -> Node:
@@ -161,7 +179,7 @@ def child(node: Node, step: str) -> Node | None:
     """What `step` leads to from `node`."""
     match node:
         case Fields():
-            position = node.position(step)
+            position = node.positions.get(step)
             return None if position is None else node.values[position]
         case Items():
             in_range = step.isascii() and step.isdigit() and len(step) < 10 and int(step) < len(node.items)
@@ -200,3 +218,15 @@ def line_starts(text: str) -> list[int]:
 def place_in(starts: Sequence[int], offset: int) -> tuple[int, int]:
     line = bisect_right(starts, offset)
     return line, offset - starts[line - 1] + 1
+
+
+def dash_after(text: str, offset: int) -> int | None:
+    """The dash of the next item of a list, whose last item ends at `offset`, or which starts there."""
+    found = _DASH.match(text, offset)
+    return found.end() - 1 if found else None
+
+
+def colon_after(text: str, offset: int) -> int | None:
+    """The colon of a key that ends at `offset`."""
+    found = _COLON.match(text, offset)
+    return found.end() - 1 if found else None

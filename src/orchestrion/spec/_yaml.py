@@ -20,11 +20,12 @@ from ruamel.yaml.reader import ReaderError
 
 from orchestrion.core import Json
 
-from ._source import Fields, Finding, Items, Node, Scalar, Source, line_starts, place_in
+from ._source import Fields, Finding, Items, Node, Scalar, Source, colon_after, dash_after, line_starts, place_in
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 100
-MAX_NODES = 100_000
+MAX_FINDINGS = 100
+MAX_NODES = 50_000
 _MAX_INTEGER = 2**63
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -109,7 +110,8 @@ class _Reader:
             at = cast("int", error.position)
             self._stop(at, "bad-character", f"The character {self._text[at : at + 1]!r} may not stand in YAML.")
         except (YAMLError, ValueError, OverflowError, IndexError, AttributeError, AssertionError) as error:
-            self._stop(len(self._text), "yaml-syntax", f"This is not YAML ({type(error).__name__}).")
+            hint = f"Look for an escape that is no character ({type(error).__name__})."
+            self._stop(len(self._text), "yaml-syntax", "This is not YAML: some of it cannot be read.", hint)
         if self._root is None:
             self._stop(0, "empty", "There is no document here.", "Start with `document:` and `do:`.")
         return Source(self._text, file=self._file, root=self._root)
@@ -190,15 +192,26 @@ class _Reader:
             return
         parent = self._open[-1]
         parent.size += size
+        if isinstance(node, Scalar) and node.start == node.end:
+            node.start = node.end = self._empty_place(parent, node.start)
         if isinstance(parent.node, Items):
             parent.node.items.append(node)
         elif not parent.awaits_value:
             parent.key, parent.awaits_value = self._key(parent.node, node), True
         else:
             if parent.key is not None:
-                parent.node.keys.append(parent.key)
-                parent.node.values.append(node)
+                parent.node.add(parent.key, node)
             parent.awaits_value = False
+
+    def _empty_place(self, parent: _Open, at: int) -> int:
+        """Right after the colon or dash of a value that is not written: the scanner puts it at the next token."""
+        if isinstance(parent.node, Items):
+            before = parent.node.items[-1].end if parent.node.items else parent.node.start
+            found = dash_after(self._text, before)
+        else:
+            before = parent.key.end if parent.key is not None and parent.awaits_value else at
+            found = colon_after(self._text, before)
+        return min(before, at) if found is None else found + 1
 
     def _key(self, mapping: Fields, node: Node) -> Scalar | None:
         """The key, or None when the entry cannot be kept."""
@@ -210,7 +223,7 @@ class _Reader:
             hint = "Write the keys out: merge keys are not part of YAML 1.2."
             self._error(node.start, "merge-key", "`<<` does not merge here.", hint)
             return None
-        first = mapping.position(node.value)
+        first = mapping.positions.get(node.value)
         if first is not None:
             line, _ = place_in(self._starts, mapping.keys[first].start)
             message = f"The key {node.value[:80]!r} stands here twice; first in line {line}."
@@ -281,6 +294,8 @@ class _Reader:
             file=self._file, line=line, column=column, severity="error", code=code, message=message, hint=hint
         )
         self.findings.append(finding)
+        if len(self.findings) >= MAX_FINDINGS:
+            raise _Stop
 
     def _stop(self, at: int, code: str, message: str, hint: str | None = None) -> NoReturn:
         self._error(at, code, message, hint)

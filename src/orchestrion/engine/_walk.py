@@ -126,8 +126,9 @@ class Walk:
 
     async def commit(self, *writes: Write) -> None:
         """One transaction, durable when this returns. Raises: WalkStopped when it cannot be."""
+        future = self.post(*writes)
         try:
-            await settled(self.post(*writes))
+            await settled(future)
         except OrchestrionError as error:
             raise self.stop(error) from error
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import pytest
 
@@ -41,7 +42,7 @@ class Desk:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        url = f"sqlite:///{file}"
+        url = f"sqlite:///{quote(str(file))}"
         self.connections = Connections({
             "reading": ConnectionSettings(url=url),
             "writing": ConnectionSettings(url=url, write=True),
@@ -66,7 +67,7 @@ class Desk:
 
 @pytest.fixture(params=["delete", "wal"])
 def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    folder = tmp_path / "a bank #1 100%"
+    folder = tmp_path / "a bank? #1 100%"
     folder.mkdir()
     made = Desk(folder / "bank.db")
     made.sql(f"pragma journal_mode = {request.param}")
@@ -256,3 +257,9 @@ def test_nature_follows_the_statement(statement: str, effect: str, idempotent: b
     nature = Query(Connections({})).nature({"connection": "bank", "statement": statement})
 
     assert (nature.effect, nature.idempotent, nature.resource) == (effect, idempotent, ("Connection", "bank"))
+
+
+def test_arguments_that_do_not_fit_are_named() -> None:
+    with pytest.raises(UserError, match="statement is missing; row is not expected here") as caught:
+        Query(Connections({})).nature({"connection": "bank", "row": 5})
+    assert caught.value.code == "bad-arguments"

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ._connections import Connections, ConnectionSettings
     from ._human import Human, check_answer
     from ._query import Query
-    from ._schema import Violation, check_schema, require_valid, sentences, violations
+    from ._schema import Violation, arguments_of, check_schema, require_valid, sentences, violations
     from ._transform import Transform
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Query",
     "Transform",
     "Violation",
+    "arguments_of",
     "check_answer",
     "check_schema",
     "documentation",
@@ -35,6 +36,7 @@ _HOMES = {
     "Query": "_query",
     "Transform": "_transform",
     "Violation": "_schema",
+    "arguments_of": "_schema",
     "check_answer": "_human",
     "check_schema": "_schema",
     "documentation": "_catalog",

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -31,7 +32,7 @@ class ConnectionSettings:
     """How to reach a database, and what may be done there."""
 
     url: str = field(repr=False)
-    """A SQLAlchemy URL. SQLite files are never created by connecting."""
+    """A SQLAlchemy URL; in it, `%3F` stands for a question mark, as in any URL. SQLite files are never created by connecting."""
     write: bool = False
     timeout_s: float = 30.0
     """After this, a statement is interrupted and undone."""
@@ -264,7 +265,7 @@ def _open(name: str, url: str, write: bool) -> sa.Engine:
 def _open_sqlite(name: str, url: sa.URL, write: bool) -> sa.Engine:
     if url.database in (None, "", ":memory:"):
         raise UserError("bad-connection-url", f"The connection {name!r} names no SQLite file.")
-    path = url.database if url.database.startswith("file:") else f"file:{_quoted(url.database)}"
+    path = url.database if url.database.startswith("file:") else f"file:{quote(unquote(url.database))}"
     query = {**url.query, "uri": "true", "mode": "rw" if write else "ro"}
     engine = sa.create_engine(
         url.set(database=path, query=query),
@@ -275,10 +276,6 @@ def _open_sqlite(name: str, url: sa.URL, write: bool) -> sa.Engine:
     event.listen(engine, "connect", _set_up_sqlite(write))
     event.listen(engine, "begin", _begin("begin immediate" if write else "begin"))
     return engine
-
-
-def _quoted(path: str) -> str:
-    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def _set_up_sqlite(write: bool) -> Callable[[DBAPIConnection, object], None]:

@@ -20,7 +20,7 @@ from orchestrion.core import (
     iso,
 )
 
-from ._schema import check_schema, require_valid
+from ._schema import arguments_of, check_schema, require_valid
 
 _DECLARATION = Declaration(
     name="human",
@@ -72,7 +72,7 @@ class Human:
 
         Raises: UserError `bad-form` for a form nobody could answer; Faulted `declined` when the person refuses.
         """
-        arguments = cast("Mapping[str, Json]", invocation.arguments.value)  # validated against the input schema
+        arguments = arguments_of(_DECLARATION, invocation.arguments.value)
         form = check_form(arguments["form"])
         question = Question(
             kind="human",

@@ -22,6 +22,7 @@ from orchestrion.core import (
 )
 
 from ._connections import Connections, Rows
+from ._schema import arguments_of
 from ._statement import IDEMPOTENCY_KEY, Statement, read_statement
 
 DEFAULT_ROWS = 1000
@@ -87,7 +88,8 @@ class Query:
         return _DECLARATION
 
     def nature(self, arguments: Mapping[str, Json]) -> Nature:
-        """Raises: UserError for a statement that cannot be run."""
+        """Raises: UserError for arguments that do not fit, or a statement that cannot be run."""
+        arguments = arguments_of(_DECLARATION, arguments)
         statement = read_statement(cast("str", arguments["statement"]))
         return Nature(
             effect="write" if statement.writes else "read",
@@ -97,7 +99,7 @@ class Query:
 
     async def perform(self, invocation: Invocation, context: LeafContext) -> Outcome:
         """Raises: UserError, PolicyDenied `untrusted-statement`, TransientError, Faulted; see `Connections.execute`."""
-        arguments = cast("Mapping[str, Json]", invocation.arguments.value)  # validated against the input schema
+        arguments = arguments_of(_DECLARATION, invocation.arguments.value)
         _refuse_untrusted(invocation.arguments.labels)
         statement = read_statement(cast("str", arguments["statement"]))
         parameters = _bound(statement, cast("Mapping[str, Json]", arguments.get("parameters") or {}), context)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jsonschema_rs
 from jsonschema_rs import ValidationErrorKind as Kind
 
-from orchestrion.core import Json, UserError, dump, parse
+from orchestrion.core import Declaration, Json, UserError, dump, parse
 
 
 class Violation(NamedTuple):
@@ -48,6 +48,14 @@ def require_valid(schema: Json, value: Json, *, code: str, what: str) -> None:
     found = violations(schema, value)
     if found:
         raise UserError(code, f"{what} does not fit its schema: {sentences(found)}.")
+
+
+def arguments_of(declaration: Declaration, value: Json) -> Mapping[str, Json]:
+    """The arguments of a call, valid against what the function declares. Raises: UserError `bad-arguments`."""
+    require_valid(declaration.input_schema, value, code="bad-arguments", what=f"The `with` of {declaration.id}")
+    if not isinstance(value, Mapping):
+        raise UserError("bad-arguments", f"The `with` of {declaration.id} must be an object.")
+    return value
 
 
 def sentences(found: Sequence[Violation]) -> str:

@@ -19,7 +19,7 @@ from orchestrion.core import (
 )
 
 from ._normalise import RULE_PATTERN, NotNormal, normalise
-from ._schema import check_schema, violations
+from ._schema import arguments_of, check_schema, violations
 
 _RULE: Mapping[str, Json] = {"type": "string", "pattern": RULE_PATTERN}
 
@@ -101,7 +101,7 @@ class Transform:
 
     async def perform(self, invocation: Invocation, context: LeafContext) -> Outcome:
         """Raises: UserError `invalid-record` unless records are to be set aside; `bad-schema`."""
-        arguments = cast("Mapping[str, Json]", invocation.arguments.value)  # validated against the input schema
+        arguments = arguments_of(_DECLARATION, invocation.arguments.value)
         shape = _Shape.of(arguments)
         single = "record" in arguments
         records = [arguments["record"]] if single else cast("Sequence[Json]", arguments["records"])

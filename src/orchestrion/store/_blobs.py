@@ -29,6 +29,11 @@ class Blobs:
 
         return cast("tuple[Any, str]", cast("Any", fsspec).url_to_fs(self._url))
 
+    @property
+    def _is_local(self) -> bool:
+        """Elsewhere there is no descriptor to sync: closing is what makes a file durable."""
+        return "file" in self._place[0].protocol
+
     def _path(self, digest: str) -> str:
         return f"{self._place[1]}/{digest[:2]}/{digest}"
 
@@ -55,7 +60,8 @@ class Blobs:
             with files.open(partial, "wb") as file:
                 file.write(content)
                 file.flush()
-                _sync(file)
+                if self._is_local:
+                    os.fsync(file.fileno())
             files.mv(partial, path)
         except BaseException:
             if files.exists(partial):
@@ -101,7 +107,7 @@ class Blobs:
 
     def _sync_folders(self, path: str) -> None:
         """Make the new names durable too, where the file system is this machine's."""
-        if "file" not in self._place[0].protocol:
+        if not self._is_local:
             return
         folder = path.rpartition("/")[0]
         for name in (folder, folder.rpartition("/")[0], self._place[1].rpartition("/")[0]):
@@ -110,10 +116,3 @@ class Blobs:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def _sync(file: Any) -> None:
-    """Remote file systems have no descriptor: there, closing is what makes a file durable."""
-    fileno = getattr(file, "fileno", None)
-    if fileno is not None:
-        os.fsync(fileno())

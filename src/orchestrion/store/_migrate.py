@@ -34,13 +34,13 @@ def migrate(path: Path) -> Path | None:
         stamp = iso(SystemClock().now()).replace(":", "").replace(".", "")
         target = path.with_name(f"{path.name}.backup-{known}-{stamp}")
         backup(path, target)
-        _upgrade(path, target)
+        upgrade(path, target)
     finally:
         lock.release()
     return target
 
 
-def _upgrade(path: Path, target: Path) -> None:
+def upgrade(path: Path, target: Path) -> None:
     """All revisions in one transaction: a failure leaves the database as it was."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))

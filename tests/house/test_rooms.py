@@ -1,0 +1,149 @@
+"""Rooms keep their surface, their size and their libraries to themselves."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "orchestrion"
+ROOMS = sorted(folder.name for folder in SOURCE.iterdir() if (folder / "__init__.py").exists())
+FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {file: ast.parse(file.read_text()) for file in FILES}
+CHECKED = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+
+HOMES = {
+    "alembic": {"store"},
+    "cedarpy": {"governance"},
+    "fsspec": {"store"},
+    "genai_prices": {"models", "agents"},
+    "httpx": {"egress", "models", "agents"},
+    "httpx2": {"egress", "models", "agents"},
+    "jq": {"expressions"},
+    "jsonschema_rs": {"spec", "functions/_schema.py"},
+    "openai": {"models"},
+    "pydantic_ai": {"agents", "models", "testing"},
+    "pydantic_graph": {"agents"},
+    "rich": {"cli"},
+    "ruamel": {"spec", "project"},
+    "sklearn": {"models"},
+    "skops": {"models"},
+    "sqlalchemy": {"store", "journal", "functions/_connections.py", "functions/_faults.py"},
+    "typer": {"cli"},
+}
+"""Library → where it may be imported. `journal` writes its queries with the tables of `store`."""
+
+OPENING = {"store", "functions/_connections.py"}
+"""Where a database may be opened."""
+
+
+def place(file: Path) -> str:
+    return file.relative_to(SOURCE).as_posix()
+
+
+def allowed(file: Path, homes: set[str]) -> bool:
+    return any(place(file) == home or place(file).startswith(home + "/") for home in homes)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.name
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_exports_what_it_says(room: str) -> None:
+    module = importlib.import_module(f"orchestrion.{room}")
+
+    assert module.__doc__
+    assert sorted(set(module.__all__)) == sorted(module.__all__)
+    for name in module.__all__:
+        assert hasattr(module, name), f"{room}.__all__ names {name}, which does not exist"
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_stays_at_home(library: str) -> None:
+    elsewhere = {
+        place(file)
+        for file, tree in TREES.items()
+        if any(name.partition(".")[0] == library for name in imports(tree)) and not allowed(file, HOMES[library])
+    }
+
+    assert not elsewhere, f"{library} belongs to {sorted(HOMES[library])}"
+
+
+def test_rooms_know_of_each_other_only_what_is_exported() -> None:
+    private = re.compile(r"orchestrion\.(\w+)\._")
+    found = {
+        f"{place(file)}: {name}"
+        for file, tree in TREES.items()
+        for name in imports(tree)
+        if (match := private.match(name)) and not place(file).startswith(match[1] + "/")
+    }
+
+    assert not found
+
+
+def test_databases_are_opened_in_two_places() -> None:
+    openers = {"create_engine", "create_async_engine", "sqlite3"}
+    found = {place(file) for file, tree in TREES.items() if openers & {*names(tree)} and not allowed(file, OPENING)}
+
+    assert found <= {"functions/_faults.py"}, "only to tell SQLite's errors apart"
+
+
+def test_only_the_engines_gate_gives_permits() -> None:
+    found = {place(file) for file, tree in TREES.items() if "permitted" in {*names(tree)}}
+
+    assert {at for at in found if not at.startswith("engine/")} == {"core/__init__.py"}
+
+
+def test_files_and_functions_stay_readable() -> None:
+    long_files = {place(file) for file in FILES if len(file.read_text().splitlines()) > 600}
+    long_functions = {
+        f"{place(file)}: {node.name}"
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _lines(node) > 60
+        if "migrations" not in file.parts  # a migration is one list
+    }
+
+    assert not long_files
+    assert not long_functions
+
+
+def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_ignores_carry_a_rule_and_a_reason() -> None:
+    bare = re.compile(r"# (?:type: ignore|pyright: ignore)(?!\[[\w, -]+\])|# noqa(?!: [A-Z]+\d)")
+    silent = re.compile(r"# pyright: ignore\[[\w, -]+\]\s*$")
+    found = [
+        f"{file.relative_to(ROOT)}:{number}"
+        for file in CHECKED
+        if file != Path(__file__)
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if bare.search(line) or silent.search(line)
+    ]
+
+    assert not found
+
+
+def test_nothing_is_left_for_later() -> None:
+    later = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b")
+    assert not [place(file) for file in FILES if later.search(file.read_text())]

@@ -180,7 +180,7 @@ INPUTS: list[Json] = [{"a": 1, "x": {"b": 2}, "n": None, "context": 3}, [1, [2]]
     [
         "$c", "$c.a", "$c.a + 1", '{k: $c.a, "l": $c["x"]}', "{$c}", "[$c.a, 1]", '"v \\($c.a)"', "if $c.a == 1 then 2 else 3 end",
         "$c.x.b // 4", "$c.a and true", "-$c.a", "$c.a?", "{a: 1, b: {c: $c.a}}", '$c."a"', "{(\"k\"): $c.a}", "[$c.x | .b]",
-        "$c | length", "{a}", '{"a"}', "[.[]?]", "$c.a | not", "if $c.a then 7 end", "$c[.k]?", "length", '@json "\\(.)"', "@json",
+        "$c | length", "{a}", '{"a"}', "[.[]?]", "$c.a | not", "if $c.a then 7 end", "if $c.n then 7 end", "$c[.k]?", "length", '@json "\\(.)"', "@json",
         "..", "{a: .}", "$c.a = 5", "try error catch .", "reduce 1 as $i (.; .)", "{(.a?): 1}?", "[$c.x[]?]", "{\"a\\(1)\"}?", "not",
         "$c.x.b as $b | $b", "{a: 1, $c}", ".a? // $c.a", "input_line_number?", "{$c, a: 2}", "$c.x == {b: 2}", "[$c.x, $c.x.b]",
     ],

@@ -1,0 +1,61 @@
+"""Egress: hands out HTTP clients, and there is no other way out."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from ._network import CheckedNetwork, Resolve, system_resolve
+from ._rules import Rules
+from ._transport import GuardedTransport
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+class Egress:
+    """The one way out of the process, for functions and model providers alike. Belongs to one event loop.
+
+    Nothing is allowed unless listed in `allow` (see Rules). `stubs` answer for hosts by name in place of the network; the
+    rules hold for them too. No proxy or credential is taken from the environment; `SSL_CERT_FILE` is honoured.
+    Redirects are not followed unless a request asks for it, and then every hop is checked like a first request.
+    """
+
+    def __init__(
+        self,
+        allow: Sequence[str] = (),
+        *,
+        resolve: Resolve = system_resolve,
+        stubs: Mapping[str, httpx.AsyncBaseTransport] = MappingProxyType({}),
+        timeout_s: float = 30.0,
+        max_response_bytes: int = 16_000_000,
+    ) -> None:
+        rules = Rules(allow)
+        self.timeout_s = timeout_s
+        self.max_response_bytes = max_response_bytes
+        self._transport = GuardedTransport(rules, CheckedNetwork(rules, resolve), stubs, max_response_bytes)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def client(self) -> httpx.AsyncClient:
+        """A client of its own cookies over shared connections. Closing it is optional."""
+        return httpx.AsyncClient(transport=self._transport, timeout=self.timeout_s, trust_env=False)
+
+    def client2(self) -> "httpx2.AsyncClient":
+        """The same for libraries that use httpx2."""
+        import httpx2
+
+        from ._second import SecondTransport
+
+        return httpx2.AsyncClient(transport=SecondTransport(self._transport), timeout=self.timeout_s, trust_env=False)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._transport.close()

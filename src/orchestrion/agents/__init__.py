@@ -80,3 +80,33 @@ by its name: principal `Agent::"billing"`, action `Action::"refund"`, context wi
 stretch; waiting for a person does not count. A limit that is reached ends the call with a problem whose code is `limit-turns`,
 `limit-usd` or `limit-seconds`.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._definition import AgentDefinition, AgentTool, HttpTarget, Limits, QueryTarget, WorkflowTarget
+from ._read import Known, agent_schema, parse_agent, read_agent
+
+if TYPE_CHECKING:
+    from ._run import run_agent
+
+__all__ = [
+    "AgentDefinition",
+    "AgentTool",
+    "HttpTarget",
+    "Known",
+    "Limits",
+    "QueryTarget",
+    "WorkflowTarget",
+    "agent_schema",
+    "parse_agent",
+    "read_agent",
+    "run_agent",
+]
+
+
+def __getattr__(name: str) -> object:
+    """`run_agent` imports pydantic-ai, which takes seconds."""
+    if name != "run_agent":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module("._run", __name__).run_agent

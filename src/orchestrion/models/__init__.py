@@ -66,3 +66,76 @@ when it stands alone. Nothing is evaluated: paths reach into JSON only.
 `where` fields that must equal values; `same` fields in which at least two items must agree (their later occurrences are what is
 picked); `take`: `first` (default), `last`, `all`, `count`, or `{ sum: FIELD }`.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._examples import Example, read_examples
+from ._models import Candidate, Models
+from ._patience import Patience
+from ._playbook import Flaw, Playbook, Surroundings, check_playbook, flaws_of, parse_playbook
+from ._playbook_file import PlaybookFile, findings_of, playbook_schema, read_playbook
+from ._router_store import Routers, RouterSource, open_router
+from ._rules import CallTool, Conversation, Say, Step, ToolCall, next_step
+from ._settings import ModelSettings, RouterSettings
+from ._template import lookup, render
+
+if TYPE_CHECKING:
+    from ._cost import cost_of
+    from ._playbook_model import PlaybookModel
+    from ._router import Neighbour, Report, Router, Routing, train
+
+__all__ = [
+    "CallTool",
+    "Candidate",
+    "Conversation",
+    "Example",
+    "Flaw",
+    "ModelSettings",
+    "Models",
+    "Neighbour",
+    "Patience",
+    "Playbook",
+    "PlaybookFile",
+    "PlaybookModel",
+    "Report",
+    "Router",
+    "RouterSettings",
+    "RouterSource",
+    "Routers",
+    "Routing",
+    "Say",
+    "Step",
+    "Surroundings",
+    "ToolCall",
+    "check_playbook",
+    "cost_of",
+    "findings_of",
+    "flaws_of",
+    "lookup",
+    "next_step",
+    "open_router",
+    "parse_playbook",
+    "playbook_schema",
+    "read_examples",
+    "read_playbook",
+    "render",
+    "train",
+]
+
+_HEAVY = {
+    "Neighbour": "_router",
+    "PlaybookModel": "_playbook_model",
+    "Report": "_router",
+    "Router": "_router",
+    "Routing": "_router",
+    "cost_of": "_cost",
+    "train": "_router",
+}
+"""Names whose files import pydantic-ai or scikit-learn, which take seconds."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HEAVY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HEAVY[name]}", __name__), name)

@@ -8,8 +8,6 @@ import anyio
 
 from orchestrion.core import TransientError
 
-from ._problems import model_error, timed_out
-
 T = TypeVar("T")
 
 
@@ -33,6 +31,8 @@ class Patience:
 async def insist(name: str, ask: Callable[[], Awaitable[T]], *, timeout_s: float, patience: Patience) -> T:
     """Ask until there is an answer, patience ends, or trying again makes no sense. Raises: OrchestrionError."""
     from pydantic_ai.exceptions import AgentRunError, ModelAPIError
+
+    from ._problems import model_error, timed_out
 
     attempt = 0
     while True:

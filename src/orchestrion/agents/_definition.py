@@ -1,0 +1,136 @@
+"""What an agent is: the contents of its file."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+from orchestrion.core import digest
+from orchestrion.models import Playbook
+from orchestrion.spec import Schema
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_Names: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1)
+]
+_Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+_Object: TypeAlias = Mapping[str, JsonValue]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class QueryTarget(_Part):
+    """The tool is one SQL statement. Its `:name` parameters are the tool's arguments, and `:idempotency_key`."""
+
+    connection: str
+    statement: str
+    rows: int | None = Field(default=None, ge=1)
+    """How many rows there may be."""
+
+
+class HttpTarget(_Part):
+    """The tool is one HTTP request. `{name}` in it stands for an argument."""
+
+    method: Literal["get", "head", "post", "put", "patch", "delete", "options"] = "get"
+    endpoint: str
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    query: _Object = Field(default_factory=dict)
+    body: JsonValue = None
+
+
+class WorkflowTarget(_Part):
+    """The tool is a workflow. Its input is the tool's arguments, its output the tool's result."""
+
+    namespace: str
+    name: str
+    version: str
+
+
+class AgentTool(_Part):
+    """Something an agent may do, by the name that policies speak of."""
+
+    name: _Name
+    description: str = ""
+    write: bool = False
+    idempotent: bool | None = None
+    parameters: _Object = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    """JSON Schema of the arguments that the model chooses."""
+    bind: Mapping[str, str] = Field(default_factory=dict)
+    """Argument → path in the agent's input."""
+    labels: frozenset[str] = frozenset()
+    query: QueryTarget | None = None
+    http: HttpTarget | None = None
+    workflow: WorkflowTarget | None = None
+
+    @cached_property
+    def schema_of_parameters(self) -> Schema:
+        return Schema(dict(self.parameters))
+
+    @property
+    def chosen(self) -> list[str]:
+        """The arguments that the model chooses."""
+        properties = self.parameters.get("properties")
+        return list(properties) if isinstance(properties, Mapping) else []
+
+    @property
+    def arguments_schema(self) -> dict[str, JsonValue]:
+        """JSON Schema of all arguments, as policies see them; bound ones are known by name only."""
+        properties = self.parameters.get("properties")
+        required = self.parameters.get("required")
+        known: dict[str, JsonValue] = dict(properties) if isinstance(properties, dict) else {}
+        return {
+            **self.parameters,
+            "properties": {**known, **{name: {} for name in self.bind}},
+            "required": [*(required if isinstance(required, list) else []), *self.bind],
+        }
+
+
+class Limits(_Part):
+    """Bounds on one engagement of an agent."""
+
+    turns: int = Field(default=12, ge=1, le=1000)
+    """How often the model may be asked."""
+    usd: float | None = Field(default=None, ge=0)
+    """What the models may cost in all, where prices are known."""
+    seconds: float | None = Field(default=None, gt=0)
+    """How long the models may think in all. Tools and people have time limits of their own."""
+
+
+class AgentDefinition(_Part):
+    """An agent, as its file says."""
+
+    name: _Name
+    description: str = ""
+    model: _Names = ("playbook",)
+    instructions: str = ""
+    input: _Object = Field(default_factory=lambda: {"type": "object"})
+    output: _Object | None = None
+    tools: tuple[AgentTool, ...] = ()
+    limits: Limits = Limits()
+    labels: frozenset[str] = frozenset()
+    playbook: Playbook | None = None
+    playbooks: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    """Digests of the playbooks it names: they are part of what it does, and so of its version. Not written in the file."""
+
+    @cached_property
+    def version(self) -> str:
+        """Digest of everything that decides its behaviour. An approval binds to it."""
+        return digest([self.model_dump(mode="json", by_alias=True), dict(sorted(self.playbooks.items()))])
+
+    @cached_property
+    def input_schema(self) -> Schema:
+        return Schema(dict(self.input))
+
+    @cached_property
+    def output_schema(self) -> Schema | None:
+        return Schema(dict(self.output)) if self.output is not None else None
+
+    def tool(self, name: str) -> AgentTool:
+        return next(tool for tool in self.tools if tool.name == name)

@@ -1,0 +1,211 @@
+"""Agent files: text in, a definition and findings out."""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from pydantic import ValidationError
+
+from orchestrion.core import Json, UserError, digest
+from orchestrion.models import (
+    Flaw,
+    Playbook,
+    PlaybookFile,
+    Surroundings,
+    check_playbook,
+    findings_of,
+    flaws_of,
+    parse_playbook,
+)
+from orchestrion.spec import Finding, Schema, parse_yaml, to_json
+
+from ._definition import AgentDefinition, AgentTool
+from ._fill import names_in, parameters_of
+
+BAD_AGENT = "bad-agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What an agent file may name. None: not known, so that nothing is called a mistake."""
+
+    model: Callable[[str], str | None] | None = None
+    """What is wrong with a model's name, such as `Models.check`."""
+    connections: Collection[str] | None = None
+    workflows: Collection[tuple[str, str, str]] | None = None
+    """(namespace, name, version)"""
+    playbooks: Mapping[str, PlaybookFile] = field(default_factory=dict[str, PlaybookFile])
+
+
+def read_agent(text: str | bytes, *, file: str, known: Known) -> tuple[AgentDefinition | None, list[Finding]]:
+    """The agent of a file, and everything wrong with it at once. There is none when a finding is an error."""
+    source, findings = parse_yaml(text, file=file)
+    if source is None:
+        return None, findings
+    definition, flaws = parse_agent(to_json(source.root), known=known)
+    findings = [*findings, *findings_of(source, flaws, BAD_AGENT)]
+    if definition is not None:
+        for name in _named_playbooks(definition):
+            if name in known.playbooks:
+                findings.extend(known.playbooks[name].check(_surroundings(definition)))
+    errors = [finding for finding in findings if finding.severity == "error"]
+    return (None if errors else definition), findings
+
+
+def parse_agent(value: Json, *, known: Known) -> tuple[AgentDefinition | None, list[Flaw]]:
+    """The agent that a document describes, and its flaws at JSON pointers."""
+    if not isinstance(value, Mapping):
+        return None, [Flaw("", "An agent is an object with `name`, `model`, `tools` and more.")]
+    if "playbooks" in value:
+        return None, [Flaw("/playbooks", "'playbooks' is not known here.", "Name one in `model`: `playbook:NAME`.")]
+    flaws: list[Flaw] = []
+    playbook = value.get("playbook")
+    if playbook is not None:
+        parsed = parse_playbook(playbook, name=str(value.get("name", "")), at="/playbook")
+        if not isinstance(parsed, Playbook):
+            flaws, value = parsed, {name: member for name, member in value.items() if name != "playbook"}
+    digests = {name: digest(_rules(file.playbook)) for name, file in known.playbooks.items()}
+    try:
+        definition = AgentDefinition.model_validate(value)
+    except ValidationError as error:
+        return None, [*flaws, *flaws_of(error, value)]
+    named = {name: digests[name] for name in _named_playbooks(definition) if name in digests}
+    own = definition.playbook.model_copy(update={"name": definition.name}) if definition.playbook else None
+    definition = definition.model_copy(update={"playbooks": named, "playbook": own})
+    return definition, [*flaws, *_Check(definition, known).flaws()]
+
+
+def agent_schema() -> dict[str, Json]:
+    """JSON Schema of an agent file, for editors."""
+    schema = cast("dict[str, Json]", AgentDefinition.model_json_schema(by_alias=True))
+    properties = cast("dict[str, Json]", schema["properties"])
+    kept = {name: member for name, member in properties.items() if name != "playbooks"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "properties": kept}
+
+
+def _rules(playbook: Playbook) -> Json:
+    return cast("Json", playbook.model_dump(mode="json", by_alias=True))
+
+
+def _named_playbooks(definition: AgentDefinition) -> list[str]:
+    return [name.removeprefix("playbook:") for name in definition.model if name.startswith("playbook:")]
+
+
+def _surroundings(definition: AgentDefinition) -> Surroundings:
+    properties = definition.input.get("properties")
+    return Surroundings(
+        tools={tool.name: tool.chosen for tool in definition.tools},
+        input_fields=list(properties) if isinstance(properties, Mapping) else [],
+        output_schema=cast("Mapping[str, Json] | None", definition.output),
+    )
+
+
+@dataclass(frozen=True)
+class _Check:
+    definition: AgentDefinition
+    known: Known
+
+    def flaws(self) -> Iterator[Flaw]:
+        yield from self._schema(self.definition.input, "/input")
+        if self.definition.output is not None:
+            yield from self._schema(self.definition.output, "/output")
+        yield from self._models()
+        for index, tool in enumerate(self.definition.tools):
+            if any(other.name == tool.name for other in self.definition.tools[:index]):
+                yield Flaw(f"/tools/{index}/name", f"There is a tool {tool.name!r} already.")
+            yield from self._tool(tool, f"/tools/{index}")
+        if self.definition.playbook is not None:
+            yield from check_playbook(self.definition.playbook, _surroundings(self.definition), at="/playbook")
+
+    def _models(self) -> Iterator[Flaw]:
+        for name in self.definition.model:
+            wrong = self.known.model(name) if self.known.model else None
+            if wrong:
+                yield Flaw("/model", wrong)
+            if name == "playbook" and self.definition.playbook is None:
+                yield Flaw(
+                    "/model",
+                    "The model is `playbook`, and there are no rules.",
+                    "Write them under `playbook:`, or name a file of rules as `playbook:NAME`.",
+                )
+
+    def _schema(self, schema: Mapping[str, Json], at: str) -> Iterator[Flaw]:
+        try:
+            Schema(dict(schema))
+        except UserError as error:
+            yield Flaw(at, error.message, error.hint)
+            return
+        if schema.get("type") != "object":
+            yield Flaw(at, f"This schema has the type {schema.get('type')!r}.", "Say `type: object`.")
+
+    def _tool(self, tool: AgentTool, here: str) -> Iterator[Flaw]:
+        targets = [name for name in ("query", "http", "workflow") if getattr(tool, name) is not None]
+        if len(targets) != 1:
+            given = " and ".join(f"`{name}`" for name in targets) or "none"
+            yield Flaw(here, f"The tool {tool.name!r} needs one of `query`, `http`, `workflow`; it has {given}.")
+        yield from self._schema(tool.parameters, f"{here}/parameters")
+        yield from self._bind(tool, here)
+        yield from self._names(tool, here)
+        if tool.query is not None:
+            yield from self._query(tool, here)
+        if tool.workflow is not None and self.known.workflows is not None:
+            wanted = (tool.workflow.namespace, tool.workflow.name, tool.workflow.version)
+            if wanted not in self.known.workflows:
+                listed = ", ".join(sorted(":".join(each) for each in self.known.workflows)) or "none"
+                yield Flaw(f"{here}/workflow", f"There is no workflow {':'.join(wanted)!r}.", f"Known: {listed}.")
+
+    def _bind(self, tool: AgentTool, here: str) -> Iterator[Flaw]:
+        properties = self.definition.input.get("properties")
+        fields = list(properties) if isinstance(properties, Mapping) else []
+        for name, path in tool.bind.items():
+            root, _, rest = path.partition(".")
+            first = rest.partition(".")[0]
+            if root != "input" or not first:
+                yield Flaw(f"{here}/bind/{name}", f"{path!r} is not a path in the input.", "Write input.FIELD.")
+            elif first not in fields:
+                yield Flaw(
+                    f"{here}/bind/{name}",
+                    f"The agent's input has no field {first!r}.",
+                    f"Its fields: {', '.join(fields) or 'none'}.",
+                )
+            if name in tool.chosen:
+                yield Flaw(f"{here}/bind/{name}", f"{name!r} is bound, so it cannot be in `parameters` too.")
+
+    def _names(self, tool: AgentTool, here: str) -> Iterator[Flaw]:
+        """Every name that the target uses must be an argument."""
+        arguments = {*tool.chosen, *tool.bind}
+        used: Sequence[tuple[str, Collection[str]]] = ()
+        if tool.query is not None:
+            used = [(f"{here}/query/statement", parameters_of(tool.query.statement) - {"idempotency_key"})]
+        elif tool.http is not None:
+            parts: dict[str, Json] = {
+                "endpoint": tool.http.endpoint,
+                "headers": dict(tool.http.headers),
+                "query": dict(tool.http.query),
+                "body": tool.http.body,
+            }
+            used = [(f"{here}/http/{part}", names_in(value)) for part, value in parts.items()]
+        for pointer, names in used:
+            for name in sorted(set(names) - arguments):
+                yield Flaw(
+                    pointer,
+                    f"The tool {tool.name!r} has no argument {name!r}.",
+                    "Declare it under `parameters`, or fill it in under `bind`.",
+                )
+
+    def _query(self, tool: AgentTool, here: str) -> Iterator[Flaw]:
+        query = tool.query
+        assert query is not None  # only called for such tools
+        if self.known.connections is not None and query.connection not in self.known.connections:
+            listed = ", ".join(sorted(self.known.connections)) or "none"
+            yield Flaw(f"{here}/query/connection", f"There is no connection {query.connection!r}.", f"Known: {listed}.")
+        reads = re.match(r"\s*(?:select|values|explain)\b", query.statement, re.IGNORECASE) is not None
+        if reads and tool.write:
+            yield Flaw(f"{here}/write", f"The tool {tool.name!r} says that it writes; its statement only reads.")
+        elif not reads and not tool.write and not re.match(r"\s*with\b", query.statement, re.IGNORECASE):
+            yield Flaw(
+                f"{here}/query/statement",
+                f"The statement of {tool.name!r} changes something.",
+                "Say so in the tool: `write: true`.",
+            )

@@ -1,0 +1,221 @@
+"""The turn loop: pydantic-ai thinks, and everything it wants passes through the engagement."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic_ai import Agent, DeferredToolRequests, DeferredToolResults, ModelRetry, RunContext, StructuredDict, Tool
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.exceptions import AgentRunError
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
+from pydantic_ai.models import ModelRequestContext
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.usage import UsageLimits
+
+from orchestrion.core import (
+    ERROR_TYPES,
+    BugError,
+    Clock,
+    Datum,
+    Effects,
+    Faulted,
+    Invocation,
+    Json,
+    Outcome,
+    Problem,
+    UserError,
+    dump,
+    merge_labels,
+    move_labels,
+    sub_labels,
+)
+from orchestrion.models import Models
+from orchestrion.spec import Schema
+
+from ._definition import AgentDefinition, AgentTool
+from ._engagement import Engagement
+
+RETRIES = 2
+"""How often a model may correct arguments of a tool, and its answer."""
+
+
+@dataclass
+class _Durable(AbstractCapability[None]):
+    """Sends each model request and each tool call of pydantic-ai through the engagement."""
+
+    engagement: Engagement
+
+    async def wrap_model_request(
+        self, ctx: RunContext[None], *, request_context: ModelRequestContext, handler: object
+    ) -> ModelResponse:
+        return await self.engagement.ask(request_context)
+
+    async def wrap_tool_execute(
+        self,
+        ctx: RunContext[None],
+        *,
+        call: ToolCallPart,
+        tool_def: ToolDefinition,
+        args: dict[str, Any],
+        handler: object,
+    ) -> object:
+        return await self.engagement.use(call, args)
+
+
+async def run_agent(
+    definition: AgentDefinition,
+    input: Datum,  # noqa: A002  the word of the workflow language
+    invocation: Invocation,
+    effects: Effects,
+    *,
+    models: Models,
+    clock: Clock,
+    as_agent: bool = True,
+) -> Outcome:
+    """Engage an agent and give its answer. Walked again, it takes every answer and result from the record.
+
+    Raises: Faulted with the code `limit-turns`, `limit-usd`, `limit-seconds`, `agent-gave-up`, or the last model's failure;
+    UserError `agent-input`.
+    """
+    given, dropped = _declared(definition, input)
+    engagement = Engagement(
+        definition=definition,
+        invocation=invocation,
+        given=given,
+        effects=effects,
+        candidates=models.candidates(definition.model, definition.playbook),
+        clock=clock,
+        as_agent=as_agent,
+        heard=given.every_label(),
+    )
+    answer = await _converse(_agent(definition, engagement), engagement)
+    value: Json = {"reply": answer} if isinstance(answer, str) else answer
+    labels = engagement.heard | definition.labels
+    return Outcome(
+        output=Datum(value, {"": labels} if labels else {}),
+        cost=engagement.cost,
+        model=", ".join(dict.fromkeys(str(one["model"]) for one in engagement.answers)),
+        why=_why(engagement, dropped),
+    )
+
+
+async def _converse(agent: "Agent[None, Any]", engagement: Engagement) -> Json:
+    prompt: str | None = dump(engagement.given.value)
+    history: list[ModelMessage] | None = None
+    results: DeferredToolResults | None = None
+    while True:
+        try:
+            with agent.parallel_tool_call_execution_mode("sequential"):
+                run = await agent.run(
+                    prompt,
+                    message_history=history,
+                    deferred_tool_results=results,
+                    usage_limits=UsageLimits(request_limit=None),
+                )
+        except AgentRunError as error:
+            raise _gave_up(engagement, error) from error
+        if not isinstance(run.output, DeferredToolRequests):
+            return cast("Json", run.output)
+        results = DeferredToolResults()
+        for call in run.output.calls:
+            results.calls[call.tool_call_id] = await engagement.use_deferred(call)
+        prompt, history = None, run.all_messages()
+
+
+def _agent(definition: AgentDefinition, engagement: Engagement) -> "Agent[None, Any]":
+    schema = definition.output_schema
+    answer: Any = (
+        str if schema is None else StructuredDict(dict(cast("dict[str, Any]", definition.output)), name="answer")
+    )
+    agent: Agent[None, Any] = Agent(
+        engagement.candidates[0].model,
+        output_type=[answer, DeferredToolRequests],
+        instructions=definition.instructions or None,
+        deps_type=type(None),
+        name=definition.name,
+        tools=[_tool(tool) for tool in definition.tools],
+        capabilities=[_Durable(engagement)],
+        retries={"tools": RETRIES, "output": RETRIES},
+    )
+
+    @agent.output_validator
+    def check_answer(output: Any) -> Any:
+        if schema is not None and not isinstance(output, DeferredToolRequests):
+            _require(schema, output, "The answer")
+        return output
+
+    return agent
+
+
+def _tool(tool: AgentTool) -> "Tool[None]":
+    async def never(**_: Any) -> None:
+        raise BugError("ungoverned", f"The tool {tool.name!r} was called past the engagement.")
+
+    def check_arguments(_: RunContext[None], **arguments: Any) -> None:
+        _require(tool.schema_of_parameters, arguments, "The arguments")
+
+    return Tool[None].from_schema(
+        never, tool.name, tool.description, dict(tool.parameters), args_validator=check_arguments
+    )
+
+
+def _require(schema: Schema, value: Json, what: str) -> None:
+    """Tell the model what is wrong, so that it can put it right. The value itself is not repeated."""
+    found = schema.violations(value)
+    if found:
+        said = "; ".join(f"{one.pointer or 'the whole'}: {one.message}" for one in found)
+        raise ModelRetry(f"{what} break the schema: {said}")
+
+
+def _declared(definition: AgentDefinition, given: Datum) -> tuple[Datum, list[str]]:
+    """The part of the input that the agent's schema names, and the names of what was left out.
+
+    Raises: UserError `agent-input`.
+    """
+    if not isinstance(given.value, Mapping):
+        raise UserError("agent-input", f"The input of the agent {definition.name!r} must be an object.")
+    properties = definition.input.get("properties")
+    names = list(properties) if isinstance(properties, Mapping) else list(given.value)
+    kept = {name: given.value[name] for name in names if name in given.value}
+    dropped = sorted(set(given.value) - set(kept))
+    found = definition.input_schema.violations(kept)
+    if found:
+        said = "; ".join(f"{one.pointer or 'the whole'}: {one.message}" for one in found)
+        raise UserError("agent-input", f"The input of the agent {definition.name!r} breaks its schema: {said}")
+    labels = merge_labels(move_labels(sub_labels(given.labels, f"/{name}"), f"/{name}") for name in kept)
+    return Datum(kept, labels), dropped
+
+
+def _gave_up(engagement: Engagement, error: AgentRunError) -> Faulted:
+    name = engagement.definition.name
+    return Faulted(
+        Problem(
+            type=ERROR_TYPES["runtime"],
+            status=500,
+            title="Agent gave up",
+            detail=f"The model of agent {name!r} did not use its tools or its output schema as it should, {RETRIES + 1} times.",
+            instance=engagement.invocation.task,
+            code="agent-gave-up",
+            hint=f"The library says {type(error).__name__}. The answers are in the record; try another model or simpler schemas.",
+        )
+    )
+
+
+def _why(engagement: Engagement, dropped: Sequence[str]) -> Json:
+    """What a manager wants to know: who answered, by which rules, with which tools, and what it did not get to see."""
+    why: dict[str, Json] = {
+        "agent": engagement.definition.name,
+        "version": engagement.definition.version[:12],
+        "answers": list(engagement.answers),
+        "tools": list(engagement.used),
+    }
+    kinds = {str(one.get("answered_by", "language model")) for one in engagement.answers}
+    why["answered_by"] = " and ".join(sorted(kinds))
+    rules = [one["rule"] for one in engagement.answers if "rule" in one]
+    if rules:
+        why["rules"] = rules
+    if dropped:
+        why["dropped_fields"] = list(dropped)
+    if not engagement.price_known:
+        why["price_known"] = False
+    return why

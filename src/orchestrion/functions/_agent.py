@@ -1,0 +1,104 @@
+"""`agent`: one engagement of an agent of the project."""
+
+import difflib
+from collections.abc import Mapping
+from typing import cast
+
+from orchestrion.agents import AgentDefinition, Limits
+from orchestrion.core import Clock, Datum, Declaration, Effects, Invocation, Json, Outcome, UserError, sub_labels
+from orchestrion.models import Models
+
+_LIMITS: Mapping[str, Json] = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "Bounds for this call; the agent's own hold where they are tighter.",
+    "properties": {
+        "turns": {"type": "integer", "minimum": 1, "description": "How often the model may be asked."},
+        "usd": {"type": "number", "minimum": 0, "description": "What the models may cost in all."},
+        "seconds": {"type": "number", "exclusiveMinimum": 0, "description": "How long the models may think in all."},
+    },
+}
+
+_DECLARATION = Declaration(
+    name="agent",
+    version="1.0.0",
+    title="Engage an agent",
+    description=(
+        "Gives a task to an agent of the project and waits for its answer; the agent looks things up and acts with its "
+        "tools, each of which policy decides about. It receives only the input fields that its file declares. It may wait "
+        "inside for a person's approval, for days. What it cost, which model or rules answered, and which tools it used "
+        "stand in the record."
+    ),
+    input_schema={
+        "type": "object",
+        "required": ["agent", "input"],
+        "additionalProperties": False,
+        "properties": {
+            "agent": {"type": "string", "minLength": 1, "description": "The agent's name."},
+            "input": {"type": "object", "description": "What the agent is given."},
+            "limits": _LIMITS,
+            "output": {"type": "object", "description": "JSON Schema of the answer, in place of the agent's own."},
+        },
+    },
+    output_schema={
+        "type": "object",
+        "description": "Valid against the agent's output schema; `{ reply: text }` where it has none.",
+    },
+    effect="write",
+    idempotent=False,
+)
+
+
+class Agent:
+    """A composite: every model request and every tool call in it is an entry of its own."""
+
+    def __init__(self, agents: Mapping[str, AgentDefinition], models: Models, clock: Clock) -> None:
+        self._agents = agents
+        self._models = models
+        self._clock = clock
+
+    @property
+    def declaration(self) -> Declaration:
+        return _DECLARATION
+
+    async def run(self, invocation: Invocation, effects: Effects) -> Outcome:
+        """Raises: UserError `unknown-agent`, and what `agents.run_agent` raises."""
+        from orchestrion.agents import run_agent
+
+        arguments = cast("Mapping[str, Json]", invocation.arguments.value)  # validated against the input schema
+        return await run_agent(
+            self._definition(arguments),
+            Datum(arguments["input"], sub_labels(invocation.arguments.labels, "/input")),
+            invocation,
+            effects,
+            models=self._models,
+            clock=self._clock,
+        )
+
+    def _definition(self, arguments: Mapping[str, Json]) -> AgentDefinition:
+        name = cast("str", arguments["agent"])
+        if name not in self._agents:
+            near = difflib.get_close_matches(name, self._agents, n=1)
+            listed = ", ".join(sorted(self._agents)) or "none"
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {listed}."
+            raise UserError("unknown-agent", f"There is no agent {name!r}.", hint=hint)
+        changed: dict[str, object] = {}
+        if "output" in arguments:
+            changed["output"] = arguments["output"]
+        if "limits" in arguments:
+            changed["limits"] = tighter(self._agents[name].limits, cast("Mapping[str, float]", arguments["limits"]))
+        # A copy made by pydantic would keep cached properties, such as the version.
+        own = self._agents[name]
+        fields = {field: getattr(own, field) for field in AgentDefinition.model_fields}
+        return AgentDefinition.model_construct(**{**fields, **changed}) if changed else own
+
+
+def tighter(own: Limits, given: Mapping[str, float]) -> Limits:
+    """Of two bounds the lower one holds."""
+    usd = [bound for bound in (own.usd, given.get("usd")) if bound is not None]
+    seconds = [bound for bound in (own.seconds, given.get("seconds")) if bound is not None]
+    return Limits(
+        turns=min(own.turns, int(given.get("turns", own.turns))),
+        usd=min(usd) if usd else None,
+        seconds=min(seconds) if seconds else None,
+    )

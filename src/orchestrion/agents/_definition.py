@@ -132,5 +132,10 @@ class AgentDefinition(_Part):
     def output_schema(self) -> Schema | None:
         return Schema(dict(self.output)) if self.output is not None else None
 
+    def changed(self, **fields: object) -> "AgentDefinition":
+        """The same agent with other values: made anew, because a copy would keep what is cached, such as the version."""
+        own = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate({**own, **fields})
+
     def tool(self, name: str) -> AgentTool:
         return next(tool for tool in self.tools if tool.name == name)

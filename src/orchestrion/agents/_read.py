@@ -72,7 +72,7 @@ def parse_agent(value: Json, *, known: Known) -> tuple[AgentDefinition | None, l
         return None, [*flaws, *flaws_of(error, value)]
     named = {name: digests[name] for name in _named_playbooks(definition) if name in digests}
     own = definition.playbook.model_copy(update={"name": definition.name}) if definition.playbook else None
-    definition = definition.model_copy(update={"playbooks": named, "playbook": own})
+    definition = definition.changed(playbooks=named, playbook=own)
     return definition, [*flaws, *_Check(definition, known).flaws()]
 
 

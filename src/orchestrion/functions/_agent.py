@@ -87,10 +87,7 @@ class Agent:
             changed["output"] = arguments["output"]
         if "limits" in arguments:
             changed["limits"] = tighter(self._agents[name].limits, cast("Mapping[str, float]", arguments["limits"]))
-        # A copy made by pydantic would keep cached properties, such as the version.
-        own = self._agents[name]
-        fields = {field: getattr(own, field) for field in AgentDefinition.model_fields}
-        return AgentDefinition.model_construct(**{**fields, **changed}) if changed else own
+        return self._agents[name].changed(**changed) if changed else self._agents[name]
 
 
 def tighter(own: Limits, given: Mapping[str, float]) -> Limits:

@@ -4,7 +4,7 @@ A stand-in: it keeps the promises of `core.Effects` that composites rely on (a k
 a decision comes first), and nothing else of the engine.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar, cast
 
@@ -18,6 +18,7 @@ from orchestrion.core import (
     Decision,
     Deny,
     Diverged,
+    Effects,
     Faulted,
     Invocation,
     Json,
@@ -161,13 +162,13 @@ class FakeEffects:
     async def random(self, key: str, task: str) -> float:
         _unused("random")
 
-    async def fork(self, key: str, task: str, branches: object) -> list[T]:
+    async def fork(self, key: str, task: str, branches: "Sequence[Callable[[Effects], Awaitable[T]]]") -> list[T]:
         _unused("fork")
 
-    async def race(self, key: str, task: str, branches: object) -> T:
+    async def race(self, key: str, task: str, branches: "Sequence[Callable[[Effects], Awaitable[T]]]") -> T:
         _unused("race")
 
-    async def within(self, key: str, task: str, seconds: float, body: object) -> T:
+    async def within(self, key: str, task: str, seconds: float, body: "Callable[[Effects], Awaitable[T]]") -> T:
         _unused("within")
 
     def trace(self, key: str, task: str, kind: str, output: Datum, *, why: Json = None) -> None:

@@ -306,7 +306,7 @@ def texts(test_data: Path) -> list[str]:
     return corpus(test_data)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), value=VALUES)
 def test_any_edit_gives_the_wanted_document_and_leaves_the_rest(
     data: st.DataObject, value: Json, texts: list[str]

@@ -1,7 +1,8 @@
 """The turn loop: pydantic-ai thinks, and everything it wants passes through the engagement."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 from pydantic_ai import Agent, DeferredToolRequests, DeferredToolResults, ModelRetry, RunContext, StructuredDict, Tool
@@ -40,26 +41,24 @@ RETRIES = 2
 
 
 @dataclass
-class _Durable(AbstractCapability[None]):
+class _Durable(AbstractCapability[Engagement]):
     """Sends each model request and each tool call of pydantic-ai through the engagement."""
 
-    engagement: Engagement
-
     async def wrap_model_request(
-        self, ctx: RunContext[None], *, request_context: ModelRequestContext, handler: object
+        self, ctx: RunContext[Engagement], *, request_context: ModelRequestContext, handler: object
     ) -> ModelResponse:
-        return await self.engagement.ask(request_context)
+        return await ctx.deps.ask(request_context)
 
     async def wrap_tool_execute(
         self,
-        ctx: RunContext[None],
+        ctx: RunContext[Engagement],
         *,
         call: ToolCallPart,
         tool_def: ToolDefinition,
         args: dict[str, Any],
         handler: object,
     ) -> object:
-        return await self.engagement.use(call, args)
+        return await ctx.deps.use(call, args)
 
 
 async def run_agent(
@@ -88,7 +87,7 @@ async def run_agent(
         as_agent=as_agent,
         heard=given.every_label(),
     )
-    answer = await _converse(_agent(definition, engagement), engagement)
+    answer = await _converse(_agent(_Recipe(version=definition.version, definition=definition)), engagement)
     value: Json = {"reply": answer} if isinstance(answer, str) else answer
     labels = engagement.heard | definition.labels
     return Outcome(
@@ -99,7 +98,7 @@ async def run_agent(
     )
 
 
-async def _converse(agent: "Agent[None, Any]", engagement: Engagement) -> Json:
+async def _converse(agent: "Agent[Engagement, Any]", engagement: Engagement) -> Json:
     prompt: str | None = dump(engagement.given.value)
     history: list[ModelMessage] | None = None
     results: DeferredToolResults | None = None
@@ -108,6 +107,8 @@ async def _converse(agent: "Agent[None, Any]", engagement: Engagement) -> Json:
             with agent.parallel_tool_call_execution_mode("sequential"):
                 run = await agent.run(
                     prompt,
+                    model=engagement.candidates[0].model,
+                    deps=engagement,
                     message_history=history,
                     deferred_tool_results=results,
                     usage_limits=UsageLimits(request_limit=None),
@@ -122,19 +123,28 @@ async def _converse(agent: "Agent[None, Any]", engagement: Engagement) -> Json:
         prompt, history = None, run.all_messages()
 
 
-def _agent(definition: AgentDefinition, engagement: Engagement) -> "Agent[None, Any]":
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """Agents of the same version are the same."""
+
+    version: str
+    definition: AgentDefinition = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
+    definition = recipe.definition
     schema = definition.output_schema
     answer: Any = (
         str if schema is None else StructuredDict(dict(cast("dict[str, Any]", definition.output)), name="answer")
     )
-    agent: Agent[None, Any] = Agent(
-        engagement.candidates[0].model,
+    agent: Agent[Engagement, Any] = Agent(
         output_type=[answer, DeferredToolRequests],
         instructions=definition.instructions or None,
-        deps_type=type(None),
+        deps_type=Engagement,
         name=definition.name,
         tools=[_tool(tool) for tool in definition.tools],
-        capabilities=[_Durable(engagement)],
+        capabilities=[_Durable()],
         retries={"tools": RETRIES, "output": RETRIES},
     )
 
@@ -147,14 +157,14 @@ def _agent(definition: AgentDefinition, engagement: Engagement) -> "Agent[None, 
     return agent
 
 
-def _tool(tool: AgentTool) -> "Tool[None]":
+def _tool(tool: AgentTool) -> "Tool[Engagement]":
     async def never(**_: Any) -> None:
         raise BugError("ungoverned", f"The tool {tool.name!r} was called past the engagement.")
 
-    def check_arguments(_: RunContext[None], **arguments: Any) -> None:
+    def check_arguments(_: RunContext[Engagement], **arguments: Any) -> None:
         _require(tool.schema_of_parameters, arguments, "The arguments")
 
-    return Tool[None].from_schema(
+    return Tool[Engagement].from_schema(
         never, tool.name, tool.description, dict(tool.parameters), args_validator=check_arguments
     )
 

@@ -1,0 +1,177 @@
+"""An OpenAI-compatible server on this machine, for tests: it says what a script tells it to, and misbehaves on request.
+
+It is no language model and says so, in its `Server` header and in the `system_fingerprint` of every answer. It speaks HTTP over a
+real socket, so clients meet real status codes, real cut connections and real silence.
+
+```python
+async with OpenAIServer([Status(429, retry_after=0), Says("Hello")]) as server:
+    ...  # ask server.base_url twice
+```
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, TypeAlias, assert_never
+
+NAME = "orchestrion-test-server"
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """A text as the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Tool calls as the answer: (tool, arguments). Arguments given as text are sent as they are, be they JSON or not."""
+
+    calls: Sequence[tuple[str, dict[str, Any] | str]]
+    call_id: str = "call"
+    """All calls get this id and their number, in every answer anew: some providers repeat theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An HTTP error."""
+
+    code: int
+    retry_after: int | None = None
+    error: str = "the test wants it so"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Any body with status 200, such as half an answer."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hangs:
+    """Nothing, until the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """The connection is cut after the first bytes."""
+
+
+Behaviour: TypeAlias = Says | Calls | Status | Raw | Hangs | Drops
+
+
+@dataclass
+class OpenAIServer:
+    """Serves `script`, one behaviour a request; the last one goes on for ever."""
+
+    script: Sequence[Behaviour]
+    requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Bodies of all requests, as they came."""
+    keys: list[str] = field(default_factory=list[str])
+    """Their `Authorization` headers."""
+    base_url: str = ""
+
+    async def __aenter__(self) -> "OpenAIServer":
+        self._stop = asyncio.Event()
+        self._open: set[asyncio.Task[None]] = set()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._server.close()
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # a stream handler runs in a task
+        self._open.add(task)
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._open.discard(task)
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; False when the connection is over."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+        headers = {name.lower(): value for name, value in headers.items()}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        behaviour = self.script[min(len(self.requests), len(self.script) - 1)]
+        self.requests.append(json.loads(body) if body else {})
+        self.keys.append(headers.get("authorization", ""))
+        return await self._behave(behaviour, writer)
+
+    async def _behave(self, behaviour: Behaviour, writer: asyncio.StreamWriter) -> bool:
+        match behaviour:
+            case Says(text=text):
+                await _send(writer, 200, self._completion({"role": "assistant", "content": text}, "stop"))
+            case Calls():
+                await _send(writer, 200, self._completion(_tool_calls(behaviour), "tool_calls"))
+            case Status(code=code, retry_after=retry_after, error=error):
+                extra = {} if retry_after is None else {"Retry-After": str(retry_after)}
+                await _send(writer, code, json.dumps({"error": {"message": error, "type": "test"}}).encode(), extra)
+            case Raw(body=body):
+                await _send(writer, 200, body)
+            case Hangs():
+                await self._stop.wait()
+                return False
+            case Drops():
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+                await writer.drain()
+                return False
+            case _:
+                assert_never(behaviour)
+        return True
+
+    def _completion(self, message: dict[str, Any], reason: str) -> bytes:
+        return json.dumps(
+            {
+                "id": f"test-{len(self.requests)}",
+                "object": "chat.completion",
+                "created": 1_700_000_000,
+                "model": "gpt-4o-mini",
+                "system_fingerprint": NAME,
+                "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+                "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
+            }
+        ).encode()
+
+
+def _tool_calls(wanted: Calls) -> dict[str, Any]:
+    calls = [
+        {
+            "id": f"{wanted.call_id}-{number}",
+            "type": "function",
+            "function": {"name": name, "arguments": given if isinstance(given, str) else json.dumps(given)},
+        }
+        for number, (name, given) in enumerate(wanted.calls)
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+async def _send(writer: asyncio.StreamWriter, code: int, body: bytes, extra: dict[str, str] | None = None) -> None:
+    headers = {
+        "Server": NAME,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **(extra or {}),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write(f"HTTP/1.1 {code} Status\r\n{lines}\r\n".encode("latin-1") + body)
+    await writer.drain()

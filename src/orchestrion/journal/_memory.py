@@ -124,9 +124,9 @@ class MemoryJournal:
     def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            held = self._fenced(run_id, epoch)
             for write in writes:
                 _check(write)
+            held = self._fenced(run_id, epoch)
             for write in writes:
                 self._apply(held, epoch, write)
             future.set_result(None)
@@ -245,8 +245,8 @@ class MemoryJournal:
         request = self._requests.get(request_id)
         if request is None:
             raise unknown_request(request_id)
-        text_of(answer.to_json(), "The answer")
         request = decided(request, answer, self._clock.now())
+        text_of(answer.to_json(), "The answer")
         self._requests[request_id] = request
         self._tell(request.run_id, answer_message(request))
         return request

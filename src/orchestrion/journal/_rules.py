@@ -2,20 +2,27 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from orchestrion.core import (
     Answer,
+    Ask,
+    Begin,
+    CancelRun,
+    CloseRequests,
     Entry,
     EntryKind,
     EntryStatus,
     Json,
     Message,
+    Move,
     Put,
     Request,
     RequestStatus,
     Run,
     RunStatus,
     SetRun,
+    Tell,
     UserError,
     Write,
     canonical,
@@ -125,15 +132,23 @@ def changed(run: Run, change: SetRun) -> Run:
 
 
 def values_of(write: Write) -> Iterable[tuple[str, Json]]:
-    """The JSON values a write would store that are cheap to name: for checking them before anything is changed."""
+    """The JSON values a write would store: for checking them before anything is changed."""
     match write:
         case Put(entry):
             columns = (entry.input, entry.output, entry.problem, entry.decision, entry.why, entry.cost, entry.versions)
-            return [(f"A value of the entry at {entry.key!r}", value) for value in columns if value is not None]
+            return [(entry.key, value) for value in columns if value is not None]
         case SetRun():
             return [("The run's output", write.output), ("The run's problem", write.problem), ("Its cost", write.cost)]
-        case _:
+        case Ask(request):
+            return [("A question", request.question.to_json())]
+        case Begin(run):
+            return [("The run's input", run.input)]
+        case Tell(message=message):
+            return [("A message", message.body)]
+        case Move() | CloseRequests() | CancelRun():
             return ()
+        case _:
+            assert_never(write)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,9 +260,10 @@ def _retry_note(run: Run, by: str, now: float) -> Entry:
 
 
 def retried(run: Run) -> Run:
-    """The run, ready for its next attempt."""
+    """The run, ready for its next attempt. Whoever still held it is fenced."""
     return replace(
         run,
+        epoch=run.epoch + 1,
         status=RunStatus.PENDING,
         attempt=run.attempt + 1,
         output=None,

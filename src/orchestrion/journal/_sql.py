@@ -92,7 +92,7 @@ END_CANCELLED = "update runs set status = 'cancelled', ended_at = ?, due_at = nu
 OPEN_CHILDREN = f"select id from runs where parent_id = ? and status in {OPEN}"  # noqa: S608
 CHILDREN_AT = f"select {RUN} from runs where parent_id = ? and parent_key = ?"  # noqa: S608
 RETRIED = """
-update runs set status = 'pending', attempt = attempt + 1, output = null, problem = null, fault_key = null,
+update runs set status = 'pending', epoch = epoch + 1, attempt = attempt + 1, output = null, problem = null, fault_key = null,
     ended_at = null, wake_at = null, due_at = null, cancel_requested_by = null
 where id = ?
 """

@@ -91,10 +91,11 @@ class Writer:
 
     async def stop(self) -> None:
         """Finish what is queued and end the thread."""
-        if self._thread is None or self._ended is not None:
-            self._ended = self._ended or _stopped("it was closed")
+        if self._thread is None:
+            self._ended = _stopped("it was closed")
             return
-        await self.submit(_Stop())
+        if self._ended is None:
+            await self.submit(_Stop())
         await asyncio.to_thread(self._thread.join)
 
     # --- the thread ---

@@ -542,9 +542,10 @@ async def check_a_faulted_run_is_tried_again(journal: Journal, clock: HandClock)
     scope = Entry(key="/do/1/for#1", kind=EntryKind.SCOPE, status=EntryStatus.COMPLETED, output={"i": 3})
     await _faulted(journal, clock, "run-1", failed.key, [Put(a_leaf("/do/0/a#1")), Put(scope), Put(failed)])
     run = await journal.retry("run-1", "ana")
-    assert (run.status, run.attempt, run.epoch) == (RunStatus.PENDING, 2, 1)
+    assert (run.status, run.attempt, run.epoch) == (RunStatus.PENDING, 2, 2)
     assert (run.problem, run.fault_key, run.output, run.ended_at) == (None, None, None, None)
     assert run == await journal.run("run-1")
+    assert await fenced(journal.write("run-1", 1, [Put(a_leaf("/do/9"))]))
     aside = await _entry(journal, "run-1", "/do/1/b#1~3!1")
     assert (aside.kind, aside.status, aside.problem) == (EntryKind.NOTE, EntryStatus.FAILED, {"status": 500})
     note = await _entry(journal, "run-1", "/retry/1")
@@ -608,7 +609,7 @@ async def check_trying_again_asks_anew(journal: Journal, clock: HandClock) -> No
     assert history is not None
     assert all(entry.kind is EntryKind.NOTE for entry in history.entries.values())
     assert [(message.id, message.key) for message in history.messages] == [("q1!1", "/do/0/pay#1/approval/1!1")]
-    await journal.write("run-1", 2, [Ask(request)])
+    await journal.write("run-1", history.run.epoch, [Ask(request)])
     assert [item.id for item in await journal.requests(status=RequestStatus.OPEN)] == ["q1"]
     await journal.answer("q1", approved(clock))
     assert [message.id for message in await journal.inbox("run-1", history.run.inbox_seq)] == ["q1"]
@@ -627,8 +628,9 @@ async def check_trying_again_takes_the_failed_child_along(journal: Journal, cloc
     await journal.retry("run-1", "ana")
     assert (await _run(journal, "child")).status is RunStatus.PENDING
     assert (await _run(journal, "child")).attempt == 2
-    assert await journal.claim("child")
-    await journal.write("child", 2, [end])
+    again = await journal.claim("child")
+    assert again is not None
+    await journal.write("child", again.run.epoch, [end])
     assert [message.id for message in await journal.inbox("run-1", 1)] == ["child"]
 
 

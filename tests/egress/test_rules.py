@@ -1,6 +1,7 @@
 """Who may be reached."""
 
 import pytest
+
 from orchestrion.core import PolicyDenied, UserError
 from orchestrion.egress import Egress
 from orchestrion.egress._rules import Rules

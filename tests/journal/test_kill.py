@@ -41,7 +41,7 @@ async def survive(folder: Path, rounds: int, seed: int) -> None:
 
 @pytest.mark.anyio
 async def test_a_killed_writer_loses_nothing(tmp_path: Path) -> None:
-    await survive(tmp_path, rounds=8, seed=1)
+    await survive(tmp_path, rounds=5, seed=1)
 
 
 @pytest.mark.anyio

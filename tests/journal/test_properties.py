@@ -124,11 +124,9 @@ class Driver:
                 return await journal.start(a_run(name, self.clock, start_key=start_key))
             case ("claim", str(name)):
                 return _told(await journal.claim(name))
-            case ("write", str(name), int(offset), list() as drawn):
+            case ("write", str(name), int(offset), _):
                 epoch = await self._epoch(name) + offset
-                return await journal.write(
-                    name, epoch, [self._write(name, write) for write in cast("list[Drawn]", drawn)]
-                )
+                return await journal.write(name, epoch, [self._write(name, write) for write in _drawn(operation)])
             case ("fault", str(name), str(key)):
                 failed = Put(Entry(key=key, kind=EntryKind.LEAF, status=EntryStatus.FAILED))
                 end = SetRun(status=RunStatus.FAULTED, fault_key=key, ended_at=self.clock.now())
@@ -180,6 +178,10 @@ class Driver:
         for name in NAMES:
             found += [await journal.entries(name), await journal.inbox(name, 0)]
         return found
+
+
+def _drawn(operation: Sequence[object]) -> list[Drawn]:
+    return cast("list[Drawn]", operation[3])
 
 
 def _told(history: History | None) -> object:

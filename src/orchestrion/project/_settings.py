@@ -187,6 +187,9 @@ class GuardPolicy(_Setting):
         default="block",
         description="What happens when personal data is found that is not the subject's own. Kinds that carry no checksum never do more than ask for a review.",
     )
+    contacts: Literal["block", "review", "allow"] = Field(
+        default="allow", description="What happens when e-mail addresses or phone numbers of others are found."
+    )
     allow: tuple[str, ...] = Field(
         default=(), description="Values that may always appear, such as the company's own account number or address."
     )

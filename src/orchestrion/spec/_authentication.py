@@ -15,7 +15,7 @@ def policy(c: Context, value: Json, at: str, variables: Variables) -> Json:
     """A policy, or a reference to one under `use.authentications`; gives the policy itself."""
     if isinstance(value, Mapping) and "use" in value:
         name = c.report.text(c.report.fields(value, at, known=("use",))["use"], f"{at}/use")
-        definition = c.definition("authentications", "authentication", name, f"{at}/use")
+        definition = c.definition("authentications", "authentication policy", name, f"{at}/use")
         if definition is not None:
             policy_definition(c, definition, f"/use/authentications{pointer_step(name)}", variables)
         return definition

@@ -77,8 +77,9 @@ def function_arguments(c: Context, value: Json, at: str, variables: Variables, f
     declared = c.functions.get(function) if c.functions else None
     arguments = c.report.object(value, at)
     if declared is not None:
-        schema = c.schemas.setdefault(function, Schema(declared.input_schema))
-        check_arguments(c, arguments, at, schema, f"`{function}`")
+        if function not in c.schemas:
+            c.schemas[function] = Schema(declared.input_schema)
+        check_arguments(c, arguments, at, c.schemas[function], f"`{function}`")
     return template(c, arguments, at, variables)
 
 

@@ -65,7 +65,7 @@ def retry_definition(c: Context, value: Json, at: str, variables: Variables) -> 
 def _retry(c: Context, value: Json, at: str, variables: Variables) -> Retry:
     if not isinstance(value, str):
         return retry_definition(c, value, at, variables)
-    definition = c.definition("retries", "retry", value, at)
+    definition = c.definition("retries", "retry policy", value, at)
     return (
         Retry()
         if definition is None

@@ -63,7 +63,8 @@ class Context:
         """The definition that `name` refers to; None, reported, when there is none."""
         known = self.definitions(kind)
         if name not in known:
-            self.report.unknown(at, f"unknown-{what}", f"The {what}", name, list(known))
+            code = f"unknown-{what.split()[0]}"
+            self.report.unknown(at, code, f"The {what}", name, list(known), none=f"Define it under `use.{kind}`.")
             return None
         return known[name]
 

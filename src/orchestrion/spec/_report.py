@@ -69,10 +69,10 @@ class Report:
         refusal = UNSUPPORTED[subject]
         self.error(at, f"unsupported-{subject}", f"{refusal.what} is not supported.", refusal.instead, key=True)
 
-    def unknown(self, at: str, code: str, what: str, name: str, known: Collection[str]) -> None:
-        """A name that refers to nothing."""
+    def unknown(self, at: str, code: str, what: str, name: str, known: Collection[str], *, none: str) -> None:
+        """A name that refers to nothing. `none`: the hint when there is nothing to refer to."""
         listed = ", ".join(sorted(known)[:12])
-        hint = did_you_mean(name, known) or (f"There are: {listed}." if listed else "There are none.")
+        hint = did_you_mean(name, known) or (f"There are: {listed}." if listed else none)
         self.error(at, code, f"{what} {shown(name)} does not exist here.", hint)
 
     def object(self, value: Json, at: str) -> Object:

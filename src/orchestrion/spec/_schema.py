@@ -11,6 +11,8 @@ from orchestrion.core import Json, UserError
 
 from ._template import pointer_step
 
+_REFERENCE = "Write what it refers to under its `$defs`; nothing is fetched."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
@@ -40,9 +42,14 @@ class Schema:
                 retriever=_refuse,
                 pattern_options=jsonschema_rs.RegexOptions(),
             )
-        except (ValueError, jsonschema_rs.ReferencingError, RecursionError) as error:
+        except jsonschema_rs.ValidationError as error:
+            if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Referencing):
+                raise UserError("bad-schema", "The JSON Schema refers to what is not in it.", hint=_REFERENCE) from None
+            at = "".join(pointer_step(step) for step in error.instance_path)
+            raise UserError("bad-schema", f"This is not a JSON Schema: at {at!r}, {error.message}.") from None
+        except (ValueError, RecursionError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError("bad-schema", f"This is not a usable JSON Schema: {reason}") from None
+            raise UserError("bad-schema", f"This is not a usable JSON Schema: {reason}.") from None
 
     def accepts(self, value: Json) -> bool:
         return self._validator.is_valid(value)
@@ -68,4 +75,4 @@ class Schema:
 
 
 def _refuse(uri: str, /) -> bool:
-    raise ValueError(f"{uri!r} is another document; write the schema here")
+    raise ValueError(f"{uri!r} is not fetched")

@@ -311,7 +311,9 @@ def _run_workflow(c: Context, run: Object, at: str, scope: Scope, shared: Shared
         and name
         and not {f"{namespace}/{name}", f"{namespace}/{name}:{version}"} & set(c.workflows)
     ):
-        c.report.unknown(f"{at}/name", "unknown-workflow", "The workflow", f"{namespace}/{name}", c.workflows)
+        c.report.unknown(
+            f"{at}/name", "unknown-workflow", "The workflow", f"{namespace}/{name}", c.workflows, none="Add it."
+        )
     given = c.report.object(flow["input"], f"{at}/input") if "input" in flow else None
     return RunWorkflowTask(
         **shared,

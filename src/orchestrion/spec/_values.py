@@ -8,7 +8,7 @@ from orchestrion.core import Json, UserError
 from ._context import WORKFLOW_VARIABLES, Context, Variables
 from ._duration import duration_of
 from ._model import Duration, Export, ExpressionAt, Input, Length, Output
-from ._report import type_name
+from ._report import shown, type_name
 from ._schema import Schema
 from ._template import Expression, Template, compile_expression, compile_template, pointer_step, program_of
 
@@ -56,7 +56,8 @@ def uri(c: Context, value: Json, at: str, variables: Variables) -> str:
         if text.lstrip().startswith("${"):
             c.report.error(at, "bad-uri", "This expression has no end.", "Close it with `}`.")
         elif not _URI.fullmatch(text):
-            c.report.error(at, "bad-uri", "A URI is not empty and has no spaces.", "Write spaces as %20.")
+            message = f"{shown(text)} is not a URI: it is empty or has spaces."
+            c.report.error(at, "bad-uri", message, "Write spaces as %20.")
     return text
 
 
@@ -69,7 +70,7 @@ def length(c: Context, value: Json, at: str, variables: Variables, *, zero: bool
     try:
         found = duration_of(value)
     except UserError as error:
-        c.report.error(at, error.code, error.message, error.hint)
+        c.report.error(at, error.code, f"{shown(value)} cannot be used. {error.message}", error.hint)
         return Duration(1.0)
     if found.seconds == 0 and not zero:
         c.report.error(at, "bad-duration", "The duration is zero.", "Give at least a millisecond.")

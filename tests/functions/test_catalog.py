@@ -39,6 +39,7 @@ def test_a_name_means_its_highest_version() -> None:
     catalog: Catalog = DefaultCatalog([newest, old, new])
 
     assert catalog.resolve("echo") is newest
+    assert DefaultCatalog([new, old]).resolve("echo") is new
     assert catalog.resolve("echo:1.10.0") is new
     assert [each.id for each in catalog.declarations()] == ["echo:1.9.0", "echo:1.10.0", "echo:2.0.0"]
 

@@ -145,6 +145,11 @@ def test_an_iban_with_one_wrong_digit_is_noticed(account: str, place: int, shift
     assert not iban_is_valid(wrong)
 
 
+def test_an_iban_of_the_wrong_length_is_noticed_though_its_check_digits_are_right() -> None:
+    account = "37040044053201300"
+    assert not iban_is_valid(f"DE{98 - int(account + '131400') % 97:02}{account}")
+
+
 def test_ibans() -> None:
     assert normalise("iban", "IBAN: GB82 WEST 1234 5698 7654 32") == "GB82WEST12345698765432"
     for text in ("", "DE89370400440532013001", "DE8937040044053201300", "GB82"):

@@ -147,13 +147,14 @@ async def test_a_connection_for_reading_cannot_write(desk: Desk) -> None:
     assert desk.sql("select * from refunds") == []
 
 
-async def test_the_database_enforces_reading_even_where_writing_is_allowed(desk: Desk) -> None:
+@pytest.mark.parametrize("write", ["insert into refunds values ('a', 1, null)", "create temporary table t (i integer)"])
+async def test_the_database_enforces_reading_even_where_writing_is_allowed(desk: Desk, write: str) -> None:
     """The reading side of the pool is opened read-only: a write in disguise fails in SQLite itself."""
     engine = desk.connections._engine  # pyright: ignore[reportPrivateUsage]  no statement known to us gets past the scanner
     settings = desk.connections.settings("writing")
 
     with engine("writing", settings, False).connect() as connection, pytest.raises(Exception, match="readonly"):
-        connection.exec_driver_sql("insert into refunds values ('a', 1, null)")
+        connection.exec_driver_sql(write)
 
 
 async def test_nothing_opens_without_a_permit(desk: Desk) -> None:

@@ -71,6 +71,21 @@ async def test_all_threads_are_free_afterwards(connections: Connections) -> None
     assert [each.rows for each in rows] == [[(1,)]] * 8
 
 
+async def test_a_statement_that_never_got_a_thread_stops_waiting_in_time(connections: Connections) -> None:
+    with permitted(Permit(run_id="r", key="k")):
+        endless = [
+            asyncio.ensure_future(connections.execute("patient", FOREVER, {}, max_rows=1))
+            for _ in range(module.THREADS)
+        ]
+        started = time.monotonic()
+        with pytest.raises(Faulted, match="longer than"):
+            await connections.execute("hasty", ONE, {}, max_rows=1)
+        assert time.monotonic() - started < 3
+        for task in endless:
+            task.cancel()
+        await asyncio.gather(*endless, return_exceptions=True)
+
+
 async def test_cancelling_interrupts(connections: Connections) -> None:
     with permitted(Permit(run_id="r", key="k")):
         tasks = [

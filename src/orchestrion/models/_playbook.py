@@ -93,6 +93,8 @@ class Flaw:
     pointer: str
     message: str
     hint: str | None = None
+    key: bool = False
+    """It is the name that is wrong, not the value under it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,10 @@ def flaws_of(error: ValidationError, value: Json, *, at: str = "") -> list[Flaw]
         pointer = at + pointer_of(steps)
         missing = f"{one['loc'][-1]!r} is missing." if one["type"] == "missing" else None
         unknown = f"{one['loc'][-1]!r} is not known here." if one["type"] == "extra_forbidden" else None
-        found.setdefault(pointer + (missing or unknown or ""), Flaw(pointer, missing or unknown or f"{one['msg']}."))
+        found.setdefault(
+            pointer + (missing or unknown or ""),
+            Flaw(pointer, missing or unknown or f"{one['msg']}.", key=unknown is not None),
+        )
     return list(found.values())
 
 

@@ -37,7 +37,7 @@ def read_playbook(text: str | bytes, *, file: str, name: str) -> tuple[PlaybookF
 
 def findings_of(source: Source, flaws: Sequence[Flaw], code: str) -> list[Finding]:
     """Flaws at their lines."""
-    return [finding_at(source, flaw.pointer, code, flaw.message, hint=flaw.hint) for flaw in flaws]
+    return [finding_at(source, flaw.pointer, code, flaw.message, hint=flaw.hint, key=flaw.key) for flaw in flaws]
 
 
 def playbook_schema() -> dict[str, Json]:

@@ -195,12 +195,12 @@ async def test_large_values_stand_in_files_until_nothing_refers_to_them(tmp_path
 
 
 async def test_a_value_beyond_all_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrion.journal._rules.LARGEST_VALUE", 1000)
+    monkeypatch.setattr("orchestrion.journal._rules.LARGEST_VALUE", 70_000)
     clock = HandClock()
     async with opened(tmp_path, clock) as (journal, _):
         await begun(as_journal(journal), clock)
-        with pytest.raises(UserError, match="1,000"):
-            await journal.write("run-1", 1, [Put(a_leaf("/a", "x" * 1000))])
+        with pytest.raises(UserError, match="70,000"):
+            await journal.write("run-1", 1, [Put(a_leaf("/a", "x" * 70_000))])
 
 
 async def test_a_run_of_thousands_of_entries_is_loaded_lazily_and_whole(tmp_path: Path) -> None:

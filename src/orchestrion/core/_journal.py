@@ -354,7 +354,12 @@ class Journal(Protocol):
         ...
 
     async def retry(self, run_id: str, by: str) -> Run:
-        """Set a faulted run going again: `attempt` + 1, pending, the failed entry and its scope rows set aside.
+        """Set a faulted or diverged run going again: pending, `attempt` + 1, `epoch` + 1.
+
+        The failed entry becomes a note at `<key>!<attempt>`, and so does what was concluded from it: choices that stand directly
+        below a scope around it. What was abandoned when those scopes or the run ended is an intent again; a question that got no
+        answer, or belonged to the failed call, is asked anew; a failed child is tried again with its parent. A note at
+        `/retry/<attempt>` says who did it.
 
         Raises: UserError `unknown-run`, `not-faulted`.
         """

@@ -41,10 +41,10 @@ from ._rules import (
     decided,
     is_tried_again,
     not_faulted,
+    require_storable,
     retried,
     retry_plan,
     run_ended,
-    text_of,
     unknown_document,
     unknown_request,
     unknown_run,
@@ -89,13 +89,13 @@ class MemoryJournal:
     # starting
 
     async def start(self, run: Run) -> Run:
-        text_of(run.input, "The run's input")
+        require_storable(run.input, "The run's input")
         return self._begin(run).run
 
     async def copy(self, run: Run, entries: Sequence[Entry]) -> Run:
         for entry in entries:
             _check(Put(entry))
-        text_of(run.input, "The run's input")
+        require_storable(run.input, "The run's input")
         held = self._begin(run)
         if held.run is run:
             held.entries = {entry.key: entry for entry in entries}
@@ -246,7 +246,7 @@ class MemoryJournal:
         if request is None:
             raise unknown_request(request_id)
         request = decided(request, answer, self._clock.now())
-        text_of(answer.to_json(), "The answer")
+        require_storable(answer.to_json(), "The answer")
         self._requests[request_id] = request
         self._tell(request.run_id, answer_message(request))
         return request
@@ -340,7 +340,7 @@ class MemoryJournal:
 
     async def quarantine(self, rows: Sequence[Quarantined]) -> None:
         for row in rows:
-            text_of(row.value, "A quarantined row")
+            require_storable(row.value, "A quarantined row")
         for row in rows:
             self._quarantined[row.batch, row.row] = row
 
@@ -362,7 +362,7 @@ class MemoryJournal:
 def _check(write: Write) -> None:
     """Raises: UserError for what could not be stored, before anything is changed."""
     for what, value in values_of(write):
-        text_of(value, what)
+        require_storable(value, what)
 
 
 def _move(held: _Held, key: str, to_key: str) -> None:

@@ -17,11 +17,12 @@ from orchestrion.core import (
     RequestStatus,
     Run,
     RunStatus,
+    dump,
     parse,
 )
 from orchestrion.store import Blobs
 
-from ._rules import text_of
+from ._rules import require_size
 
 INLINE = 256 * 1024
 """Bytes of JSON text that stay in the row; what is larger goes to the blobs."""
@@ -52,9 +53,12 @@ class Large:
         """What stands in the column: JSON text, a reference, or nothing. Raises: UserError `not-json`, `value-too-large`."""
         if value is None:
             return None
-        text = text_of(value, what)
-        if len(text) <= INLINE // 4:
-            return text
+        text = dump(value)
+        return text if len(text) <= INLINE // 4 else self._referred(text, what)
+
+    def _referred(self, text: str, what: str) -> str:
+        """A long text, or the reference to it if it has too many bytes for a row."""
+        require_size(text, what)
         content = text.encode()
         if len(content) <= INLINE:
             return text
@@ -103,10 +107,11 @@ def late_row(run_id: str, entry: Entry, large: Large) -> Row:
 
 
 def _record(entry: Entry, epoch: int, large: Large) -> Row:
+    """`_value_` and the tests for None are there for speed: this is done for every step."""
     text, what = large.text, entry.key
     return (
-        entry.kind.value,
-        entry.status.value,
+        entry.kind._value_,
+        entry.status._value_,
         entry.task,
         entry.function,
         entry.digest,

@@ -31,7 +31,7 @@ from orchestrion.core import (
 )
 
 LARGEST_VALUE = 64 * 1024 * 1024
-"""Bytes of one JSON value."""
+"""Characters of one JSON value."""
 
 SLEEPING = frozenset({RunStatus.WAITING, RunStatus.PAUSED})
 CLAIMABLE = frozenset({RunStatus.PENDING, RunStatus.WAITING, RunStatus.PAUSED})
@@ -43,19 +43,19 @@ def at_or_below(key: str, above: str) -> bool:
     return key.startswith(above) and (len(key) == len(above) or not above or key[len(above)] in "/~#!")
 
 
-def text_of(value: Json, what: str) -> str:
-    """JSON text of a value to be stored.
+def require_storable(value: Json, what: str) -> None:
+    """Raises: UserError `not-json`, `value-too-large`."""
+    require_size(dump(value), what)
 
-    Raises: UserError `not-json`, `value-too-large`.
-    """
-    text = dump(value)
+
+def require_size(text: str, what: str) -> None:
+    """Raises: UserError `value-too-large`."""
     if len(text) > LARGEST_VALUE:
         raise UserError(
             "value-too-large",
-            f"{what} has {len(text):,} bytes; the largest value a run may keep has {LARGEST_VALUE:,}.",
+            f"{what} has {len(text):,} characters of JSON; the largest value a run may keep has {LARGEST_VALUE:,}.",
             hint="Keep large content in a file or a database and pass its address.",
         )
-    return text
 
 
 def unknown_run(run_id: str) -> UserError:

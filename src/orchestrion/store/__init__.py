@@ -15,7 +15,7 @@ from ._sqlite import (
     sql,
     upsert,
 )
-from ._store import Mode, Store
+from ._store import Mode, Store, database_path
 
 __all__ = [
     "KEPT_S",
@@ -29,6 +29,7 @@ __all__ = [
     "begin",
     "bound",
     "changes_by_others",
+    "database_path",
     "documents",
     "entries",
     "explain",

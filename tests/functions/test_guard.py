@@ -5,7 +5,7 @@ import time
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
@@ -132,7 +132,7 @@ spacing = st.lists(st.sampled_from(["", "", " ", "-", ".", "\u00a0", " - "]), mi
 
 
 @given(st.sampled_from([pair for pair in CHECKED if pair[0] not in ("national-id-nl", "national-id-de")]), spacing)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_spaces_and_dashes_hide_nothing(pair: tuple[str, str], gaps: list[str]) -> None:
     kind, value = pair
     text = "".join(character + gap for character, gap in zip(value, gaps, strict=False))
@@ -140,7 +140,7 @@ def test_spaces_and_dashes_hide_nothing(pair: tuple[str, str], gaps: list[str]) 
 
 
 @given(st.sampled_from(CHECKED), st.integers(0, 40), st.integers(1, 9))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_one_wrong_digit_and_it_is_none(pair: tuple[str, str], position: int, add: int) -> None:
     """All these checks catch every single wrong digit."""
     kind, value = pair
@@ -154,7 +154,7 @@ def test_one_wrong_digit_and_it_is_none(pair: tuple[str, str], position: int, ad
 
 
 @given(st.text(st.characters()) | st.text("0123456789 -.+AZDE@/", max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_text_can_be_searched(text: str) -> None:
     for found in find_personal_data(text, contacts=True):
         assert 0 <= found.start < found.end <= len(text)
@@ -257,7 +257,7 @@ values: st.SearchStrategy[Json] = st.recursive(
 
 @pytest.mark.anyio
 @given(values, values)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_any_content_gets_a_verdict_that_repeats_none_of_it(content: Json, subject: Json) -> None:
     output = await guard(content, subject, policy={"contacts": "block"})
     assert isinstance(output.value, dict)

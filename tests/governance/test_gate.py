@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
@@ -259,6 +259,26 @@ def test_lists_nested_records_and_optional_arguments() -> None:
     assert "'tags' must be a list" in explain(several.decide(refund(more={**good, "tags": "ok"}), evidence()))
 
 
+def test_arguments_named_like_cedars_own_escapes_are_invisible() -> None:
+    """Cedar's JSON reads `{"__entity": …}` as an entity: no argument may be called so."""
+    schema: Json = {
+        "type": "object",
+        "properties": {
+            "by": {
+                "type": "object",
+                "properties": {"__entity": {"type": "string"}, "name": {"type": "string"}},
+            }
+        },
+    }
+    action = ActionDeclaration(name="set", input_schema=schema)
+    policy = "permit(principal, action, resource) when { context.arguments has by && context.arguments.by has name };"
+    escaped = gate(policy, Catalogued(actions=[action]))
+    assert "__entity" not in escaped.schema_text()
+    by: Json = {"__entity": {"type": "User", "id": "ana"}}
+    call = Call(principal=("Agent", "x"), action="set", resource=("Function", "set"), arguments={"by": by}, labels={})
+    assert isinstance(escaped.decide(call, evidence()), Deny)
+
+
 def test_users_act_in_their_roles_and_those_below() -> None:
     by_role = gate(
         'permit(principal in Role::"support-lead", action == Action::"refund", resource);',
@@ -337,7 +357,7 @@ PERMISSIVE = gate("""
 
 
 @given(st.dictionaries(NAMES, values), st.text(st.characters()), st.sets(st.text(st.characters()), max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_arguments_there_is_a_decision(arguments: dict[str, Json], name: str, labels: set[str]) -> None:
     call = Call(
         principal=("Agent", name),
@@ -356,7 +376,7 @@ def test_whatever_the_arguments_there_is_a_decision(arguments: dict[str, Json], 
 
 
 @given(st.dictionaries(NAMES | st.sampled_from(["context", "role", "by", "labels"]), values), st.integers(51, 5000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_argument_grants_anything(arguments: dict[str, Json], amount: int) -> None:
     """Whatever else a model writes, a refund above the limit needs a person."""
     granting: dict[str, Json] = {

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
@@ -224,7 +224,7 @@ values: st.SearchStrategy[Json] = st.recursive(
 
 
 @given(st.dictionaries(keys, values, max_size=5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_yaml_gives_settings_or_findings(value: dict[str, Json]) -> None:
     found, _, findings = read_settings(dump(value), file="o")
     assert (found is not None) or findings

@@ -160,9 +160,11 @@ class CedarGate:
 
     def _refused(self, asked: _Asked, plain: Evaluation) -> Deny:
         if plain.determining:
-            named = ", ".join(repr(each) for each in self._ids(plain))
+            ids = self._ids(plain)
+            named = " and ".join(repr(each) for each in ids)
+            forbids = f"Policies {named} forbid" if len(ids) > 1 else f"Policy {named} forbids"
             reason = self._reason(plain)
-            return self._deny(f"Policy {named} forbids it{f': {reason}' if reason else '.'}", self._ids(plain))
+            return self._deny(f"{forbids} it{f': {reason}' if reason else '.'}", ids)
         who, what = entity_text(*asked.principal), entity_text("Action", asked.action)
         near = [policy.id for policy in self._policies if _speaks_of(policy.tree, asked)]
         if near:

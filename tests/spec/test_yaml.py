@@ -40,9 +40,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: *x", "unknown-anchor", (1, 4)),
         ("a: &x [*x]", "unknown-anchor", (1, 8)),
         (BOMB, "too-many-values", (5, 17)),
-        ("[" * 5000, "too-deep", (1, 101)),
-        ("{a: " * 5000, "too-deep", (1, 401)),
-        ("- " * 5000, "too-deep", (1, 201)),
+        ("[" * 500, "too-deep", (1, 101)),
+        ("{a: " * 500, "too-deep", (1, 401)),
+        ("- " * 500, "too-deep", (1, 201)),
         ("a: 99999999999999999999", "number-too-large", (1, 4)),
         ("a: " + "9" * 5000, "number-too-large", (1, 4)),
         ("a: .inf", "not-json", (1, 4)),
@@ -119,7 +119,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(st.text(), st.binary(), st.lists(PIECES, max_size=25).map("".join)))
 def test_reading_never_raises(text: str | bytes) -> None:
     reading = read(text)

@@ -110,7 +110,7 @@ def _jitter(c: Context, value: Json, at: str, variables: Variables) -> tuple[Len
         length(c, found[end], f"{at}/{end}", variables, zero=True) if end in found else Duration(0.0)
         for end in ("from", "to")
     )
-    if isinstance(low, Duration) and isinstance(high, Duration) and low.seconds > high.seconds:
+    if "to" in found and isinstance(low, Duration) and isinstance(high, Duration) and low.seconds > high.seconds:
         c.report.error(at, "bad-duration", "The jitter ends before it starts.", "Swap `from` and `to`.")
     return low, high
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -200,15 +199,10 @@ def router_digest(examples: Sequence[Example], settings: RouterSettings) -> str:
 def _fitted(vectors: Matrix, truth: Integers, count: int, seed: int) -> tuple[tuple[Floats, Floats], Floats]:
     """The classifier of all examples, and each example's scores by a classifier that has not seen it."""
     held_back = np.zeros((len(truth), count), dtype=np.float32)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        whole = pool.submit(fit_linear, vectors, truth, seed)
-        parts = [
-            (rest, pool.submit(fit_linear, vectors[seen], truth[seen], seed)) for seen, rest in thirds(truth, seed)
-        ]
-        for rest, part in parts:
-            weights, offsets = part.result()
-            held_back[rest] = vectors[rest] @ weights + offsets
-        return whole.result(), held_back
+    for seen, rest in thirds(truth, seed):
+        weights, offsets = fit_linear(vectors[seen], truth[seen], seed)
+        held_back[rest] = vectors[rest] @ weights + offsets
+    return fit_linear(vectors, truth, seed), held_back
 
 
 def probabilities(scores: Floats, temperature: float) -> Floats:
@@ -218,12 +212,20 @@ def probabilities(scores: Floats, temperature: float) -> Floats:
 
 
 def _temperature(scores: Floats, truth: Integers) -> float:
-    """The factor with which the true labels are likeliest."""
+    """The factor with which the true labels are likeliest.
+
+    Each label's share is smoothed by its number of examples, or a few examples that all come out right would make every
+    answer certain. Source: Platt, "Probabilistic outputs for support vector machines", 1999.
+    """
     rows = np.arange(len(truth))
+    doubt = 1 / (np.bincount(truth)[truth] + 2)
+    others = max(scores.shape[1] - 1, 1)
 
     def surprise(temperature: float) -> float:
-        chances = probabilities(scores, temperature)[rows, truth]
-        return float(-np.log(np.maximum(chances, 1e-12)).mean())
+        logs = np.log(np.maximum(probabilities(scores, temperature), 1e-12))
+        right = logs[rows, truth]
+        wrong = (logs.sum(axis=1) - right) / others
+        return float(-((1 - doubt) * right + doubt * wrong).mean())
 
     return float(min(np.geomspace(0.25, 64, 97), key=surprise))
 

@@ -11,7 +11,7 @@ from orchestrion.core import Json, UserError
 
 from ._entities import KINDS, compiled, matched
 from ._playbook import Fact, Pattern, Playbook, Rule, Sum, Test, When
-from ._template import lookup, render
+from ._template import lookup, render, shown
 
 CallStatus: TypeAlias = Literal["done", "refused", "failed"]
 
@@ -68,8 +68,7 @@ def next_step(playbook: Playbook, conversation: Conversation) -> Step:
         if rule.when is not None and not _holds(rule.when, text, scope, conversation):
             continue
         if rule.answer is not None:
-            answer = render(rule.answer, scope)
-            return Say(rule=rule, answer=answer if isinstance(answer, Mapping | str) else "")
+            return Say(rule=rule, answer=_answer(rule.answer, scope))
         step = _call(rule, scope)
         if not any(call.rule == rule.name or _same(call, step) for call in conversation.calls):
             return step
@@ -78,6 +77,12 @@ def next_step(playbook: Playbook, conversation: Conversation) -> Step:
         f"No rule of the playbook {playbook.name!r} fits this message.",
         hint="End the playbook with a rule that has an `answer` and no `when`.",
     )
+
+
+def _answer(answer: str | Mapping[str, Json], scope: Json) -> str | Mapping[str, Json]:
+    if isinstance(answer, str):
+        return shown(render(answer, scope))
+    return {name: render(member, scope) for name, member in answer.items()}
 
 
 def _call(rule: Rule, scope: Json) -> CallTool:

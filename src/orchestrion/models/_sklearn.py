@@ -1,5 +1,6 @@
 """The little of scikit-learn, scipy and skops that routers use, with types."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -73,10 +74,15 @@ def fit_vectors(texts: Sequence[str]) -> tuple[Vectors, Matrix]:
     return Vectors(terms, [half.idf_.astype(np.float32) for half in halves]), matrix
 
 
+_one_at_a_time = threading.Lock()
+"""The solver draws from one generator of the process: two at once would each get other weights every time."""
+
+
 def fit_linear(vectors: Matrix, labels: Integers, seed: int) -> tuple[Floats, Floats]:
     """Weights (features by labels) and offsets of a linear classifier, one against the rest."""
     machine: Any = LinearSVC(C=0.5, random_state=seed)
-    machine.fit(vectors, labels)
+    with _one_at_a_time:
+        machine.fit(vectors, labels)
     weights, offsets = machine.coef_, machine.intercept_
     if len(weights) == 1:  # one row stands for both of two labels
         weights, offsets = np.vstack([-weights, weights]), np.concatenate([-offsets, offsets])

@@ -77,6 +77,7 @@ async def test_a_statement_that_never_got_a_thread_stops_waiting_in_time(connect
             asyncio.ensure_future(connections.execute("patient", FOREVER, {}, max_rows=1))
             for _ in range(module.THREADS)
         ]
+        await asyncio.sleep(0)  # they queue first
         started = time.monotonic()
         with pytest.raises(Faulted, match="longer than"):
             await connections.execute("hasty", ONE, {}, max_rows=1)

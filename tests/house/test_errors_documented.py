@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,12 @@ class Raised:
     hint: str
 
 
-def raised() -> Iterator[Raised]:
+@cache
+def raised() -> list[Raised]:
+    return list(_raised())
+
+
+def _raised() -> Iterator[Raised]:
     trees = {file: ast.parse(file.read_text()) for file in sorted(SOURCE.rglob("*.py"))}
     families = _families(trees)
     for file, tree in trees.items():

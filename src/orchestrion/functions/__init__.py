@@ -4,21 +4,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._agent import Agent
     from ._catalog import DefaultCatalog, documentation
     from ._connections import Connections, ConnectionSettings
+    from ._guard import GuardFunction
+    from ._http import HttpFunction
     from ._human import Human, check_answer
+    from ._infer import Infer
     from ._query import Query
+    from ._route import Route
     from ._schema import Violation, arguments_of, check_schema, require_valid, sentences, violations
     from ._transform import Transform
+    from ._workflow import Workflow
 
 __all__ = [
+    "Agent",
     "ConnectionSettings",
     "Connections",
     "DefaultCatalog",
+    "GuardFunction",
+    "HttpFunction",
     "Human",
+    "Infer",
     "Query",
+    "Route",
     "Transform",
     "Violation",
+    "Workflow",
     "arguments_of",
     "check_answer",
     "check_schema",
@@ -29,13 +41,19 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Agent": "_agent",
     "ConnectionSettings": "_connections",
     "Connections": "_connections",
     "DefaultCatalog": "_catalog",
+    "GuardFunction": "_guard",
+    "HttpFunction": "_http",
     "Human": "_human",
+    "Infer": "_infer",
     "Query": "_query",
+    "Route": "_route",
     "Transform": "_transform",
     "Violation": "_schema",
+    "Workflow": "_workflow",
     "arguments_of": "_schema",
     "check_answer": "_human",
     "check_schema": "_schema",

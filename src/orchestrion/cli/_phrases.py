@@ -1,6 +1,7 @@
 """Times, amounts and values as people say them."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import cast
@@ -14,6 +15,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[_\-\s]+")
 _SPACES = re.compile(r"\s+")
 _SAID = ("message", "text", "question", "request", "subject", "title", "reply", "answer", "summary", "result")
 """Fields whose text says for people what a value is about, the best first."""
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _LANGUAGES = ("en", "de", "fr", "es")
 
 
@@ -95,6 +97,15 @@ def cut(text: str, most: int) -> str:
     """On one line, with `…` where something was left out."""
     line = _SPACES.sub(" ", text).strip()
     return line if len(line) <= most else line[: max(most - 1, 0)].rstrip() + "…"
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Without what could steer a terminal or turn the direction of writing; `keep` names control characters that stay."""
+    return "".join(char if char in keep or not _steers(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _steers(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _DIRECTIONS
 
 
 def amount_of(arguments: Json) -> str | None:

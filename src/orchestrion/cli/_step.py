@@ -1,6 +1,6 @@
 """The words of a run's story: what happened, in steps that people understand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,6 +8,17 @@ from orchestrion.core import Json, Problem
 
 Status = Literal["done", "failed", "denied", "waiting", "interrupted", "running", "skipped", "abandoned"]
 """interrupted: begun, and nobody knows whether it happened. abandoned: its result was no longer wanted."""
+
+SIGNS: Mapping[Status, str] = {
+    "done": "✓",
+    "failed": "✗",
+    "denied": "⊘",
+    "waiting": "…",
+    "interrupted": "!",
+    "running": "▶",
+    "skipped": "–",
+    "abandoned": "□",
+}
 
 Kind = Literal[
     "call",
@@ -168,3 +179,21 @@ class Story:
     def every(self) -> Iterator[Step]:
         for step in self.steps:
             yield from step.every()
+
+
+def notable(steps: Sequence[Step], most: int) -> Iterator[tuple[Step | None, int]]:
+    """Steps, of many alike only the first, the last, and those that did not simply succeed; and how many are left out."""
+    if len(steps) <= most:
+        yield from ((step, 0) for step in steps)
+        return
+    left_out, kept = 0, 0
+    for position, step in enumerate(steps):
+        edge = position < 3 or position >= len(steps) - 2
+        if edge or (step.status != "done" and kept < most):
+            kept += not edge
+            if left_out:
+                yield None, left_out
+                left_out = 0
+            yield step, 0
+        else:
+            left_out += 1

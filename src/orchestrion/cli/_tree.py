@@ -1,27 +1,26 @@
 """A run drawn as a tree, for terminals of any width, with or without colour."""
 
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from ._phrases import clock, cut, entity, lasting, moment, pairs, price
-from ._step import Status, Step, Story, Waiting
+from ._phrases import clock, cut, entity, lasting, moment, pairs, price, printable
+from ._step import SIGNS, Status, Step, Story, Waiting, notable
 
-SIGNS: Mapping[Status, tuple[str, str, str]] = {
-    "done": ("✓", "+", "green"),
-    "failed": ("✗", "x", "red"),
-    "denied": ("⊘", "#", "magenta"),
-    "waiting": ("…", "?", "yellow"),
-    "interrupted": ("!", "!", "red"),
-    "running": ("▶", ">", "cyan"),
-    "skipped": ("–", "-", "dim"),
-    "abandoned": ("□", "o", "dim"),
+_DRAWN: Mapping[Status, tuple[str, str]] = {
+    "done": ("+", "green"),
+    "failed": ("x", "red"),
+    "denied": ("#", "magenta"),
+    "waiting": ("?", "yellow"),
+    "interrupted": ("!", "red"),
+    "running": (">", "cyan"),
+    "skipped": ("-", "dim"),
+    "abandoned": ("o", "dim"),
 }
-"""Symbol, the same in ASCII, colour. The word always stands beside it."""
+"""The sign in ASCII, and the colour. The word always stands beside it."""
 
 _RUN_COLOURS = {"completed": "green", "faulted": "red", "diverged": "red", "cancelled": "magenta", "waiting": "yellow"}
 _ASCII = str.maketrans({"├": "+", "└": "`", "│": "|", "─": "-", "→": ">", "·": "-", "–": "-", "“": '"', "”": '"'})
@@ -47,7 +46,7 @@ class _Page:
 
     def plain(self, text: str) -> str:
         """Without what could steer a terminal; in ASCII where nothing else can be shown."""
-        safe = "".join(char if _harmless(char) else "�" for char in text)
+        safe = printable(text)
         if not self.ascii:
             return safe
         return safe.translate(_ASCII).replace("…", "...").encode("ascii", "replace").decode()
@@ -100,7 +99,7 @@ def lines(told: Story, *, width: int, ascii: bool) -> list[Text]:  # noqa: A002 
     page = _Page(width, ascii, told.timezone)
     _head(page, told)
     page.add()
-    steps = list(_shown(told.steps))
+    steps = list(notable(told.steps, _MOST_ROUNDS))
     for position, (step, more) in enumerate(steps):
         _draw(page, step, more, "", last=position == len(steps) - 1)
     if page.cut:
@@ -141,24 +140,6 @@ def _head(page: _Page, told: Story) -> None:
 # --- steps ---
 
 
-def _shown(steps: Sequence[Step]) -> Iterator[tuple[Step | None, int]]:
-    """Steps, of many alike only the first, the last, and those that did not simply succeed; and how many are left out."""
-    if len(steps) <= _MOST_ROUNDS:
-        yield from ((step, 0) for step in steps)
-        return
-    left_out, notable = 0, 0
-    for position, step in enumerate(steps):
-        edge = position < 3 or position >= len(steps) - 2
-        if edge or (step.status != "done" and notable < _MOST_ROUNDS):
-            notable += not edge
-            if left_out:
-                yield None, left_out
-                left_out = 0
-            yield step, 0
-        else:
-            left_out += 1
-
-
 def _draw(page: _Page, step: Step | None, more: int, guide: str, *, last: bool) -> None:
     branch, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
     if step is None:
@@ -166,7 +147,7 @@ def _draw(page: _Page, step: Step | None, more: int, guide: str, *, last: bool) 
         page.add((guide + branch, "dim"), (f"… {more:,} more", "dim"))
         return
     _label(page, step, guide + branch)
-    inner = [*_shown(step.steps)]
+    inner = [*notable(step.steps, _MOST_ROUNDS)]
     under = guide + below + ("│  " if inner else "   ")
     for text, style in _details(page, step):
         for line in page.wrapped(text, page.width - len(under), 2):
@@ -178,7 +159,7 @@ def _draw(page: _Page, step: Step | None, more: int, guide: str, *, last: bool) 
 
 
 def _label(page: _Page, step: Step, guide: str) -> None:
-    symbol, plain, colour = SIGNS[step.status]
+    plain, colour = _DRAWN[step.status]
     right = _right(page, step)
     room = page.width - len(guide) - 3 - len(right)
     what = _what(step)
@@ -191,7 +172,7 @@ def _label(page: _Page, step: Step, guide: str) -> None:
     kind = f"  {what}" if what and len(what) + 2 < left else ""
     page.add(
         (guide, "dim"),
-        (f"{plain if page.ascii else symbol} ", colour),
+        (f"{plain if page.ascii else SIGNS[step.status]} ", colour),
         (name, "bold" if step.kind not in ("answer", "round", "attempt", "note", "set") else ""),
         (result, ""),
         (kind, "dim"),
@@ -258,8 +239,3 @@ def _waits(waits: Waiting, timezone: str) -> str:
     whom = f"waits for {waits.whom} to {waits.what}" if waits.whom else f"waits for {waits.what}"
     until = f", until {moment(waits.until, timezone)}" if waits.until is not None else ""
     return f"{whom}{until}"
-
-
-def _harmless(char: str) -> bool:
-    """Whether a character only prints: no control, no override of the writing direction."""
-    return char == "\u200d" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -2,7 +2,7 @@
 
 from ._clock import Clock, SystemClock, derived_id, iso, new_id
 from ._datum import NO_LABELS, Datum, Labels, labels_from, labels_json, merge_labels, move_labels, sub_labels
-from ._effects import Answer, ChildStart, Effects, Question, RequestKind, RunContext
+from ._effects import Answer, ChildStart, Effects, Question, RequestKind, RunContext, Verdict
 from ._errors import (
     BugError,
     Diverged,
@@ -122,6 +122,7 @@ __all__ = [
     "Tell",
     "TransientError",
     "UserError",
+    "Verdict",
     "Write",
     "canonical",
     "canonical_error_type",

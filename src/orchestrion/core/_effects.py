@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RequestKind = Literal["human", "approval", "interrupted"]
+Verdict = Literal["answered", "approved", "rejected", "again", "performed", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Question:
 class Answer:
     """What the person said."""
 
-    verdict: Literal["answered", "approved", "rejected", "again", "performed", "failed"]
+    verdict: Verdict
     by: str
     at: float
     value: Datum = field(default_factory=Datum)

@@ -288,6 +288,8 @@ class WalkEffects:
                 epoch=walk.run.epoch,
             )
             await walk.commit(Put(entry), Begin(child))
+        elif entry.status is EntryStatus.INTENT:
+            walk.engage(cast("dict[str, str]", entry.output)["run"], walk.run)
         self._require_kind(entry, EntryKind.CHILD)
         if not start.awaited:
             return start.input

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -149,6 +149,26 @@ class Engine:
                 del self._watched[run_id]
                 self._ends.pop(run_id, None)
 
+    async def follow(self, poll_s: float) -> AsyncGenerator[Run]:
+        """Advance every run of the store that can be advanced, for ever; each run as it comes to rest or ends.
+
+        News is looked for every `poll_s` seconds: timers, and what other processes wrote.
+        """
+        following: dict[str, asyncio.Task[Run]] = {}
+        while self.broken is None:
+            for run_id in await self._journal.runnable(self._clock.now(), 2 * self._limits.concurrency):
+                if run_id not in following:
+                    self.advance(await self._required(run_id))
+                    following[run_id] = asyncio.ensure_future(self.settle(run_id))
+            if following:
+                await asyncio.wait(following.values(), timeout=poll_s, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(poll_s)
+            await self.notice()
+            for run_id in [run_id for run_id, task in following.items() if task.done()]:
+                yield await following.pop(run_id)
+        raise self.broken
+
     async def cancel(self, run_id: str, by: str) -> Run:
         """Ask a run to stop, at once. Raises: UserError `unknown-run`, `run-ended`."""
         run = await self._journal.cancel(run_id, by)
@@ -262,7 +282,7 @@ class Engine:
             return
         if history is None:
             return
-        walk = Walk(history, journal=self._journal, clock=self._clock, on_write=self._overhear)
+        walk = Walk(history, journal=self._journal, clock=self._clock, on_write=self._overhear, engage=self._engage)
         self._walks[run_id] = walk
         try:
             walk.main = asyncio.ensure_future(self._advance(walk))
@@ -390,6 +410,10 @@ class Engine:
                     self._after_commit(other, root)
                 case _:
                     pass
+
+    def _engage(self, run_id: str, by: Run) -> None:
+        if run_id not in self._walks:
+            self._wake(run_id, by.root_id or by.id)
 
     def _after_commit(self, run_id: str, root: str) -> None:
         walk = self._walks.get(run_id)

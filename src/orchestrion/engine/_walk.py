@@ -82,7 +82,13 @@ class Walk:
     """The engine's memory of one run while it advances."""
 
     def __init__(
-        self, history: History, *, journal: Journal, clock: Clock, on_write: Callable[[Run, Sequence[Write]], None]
+        self,
+        history: History,
+        *,
+        journal: Journal,
+        clock: Clock,
+        on_write: Callable[[Run, Sequence[Write]], None],
+        engage: Callable[[str, Run], None],
     ) -> None:
         self.run = history.run
         self.run_name = f"{history.run.namespace}/{history.run.workflow}"
@@ -103,6 +109,8 @@ class Walk:
         self._parked: dict[str, asyncio.Future[Message | None]] = {}
         self._pending: list[Write] = []
         self._on_write = on_write
+        self.engage = engage
+        """Take up another run that this one waits for, if nobody has."""
         self._linger: asyncio.TimerHandle | None = None
         self._resting: asyncio.Task[None] | None = None
 

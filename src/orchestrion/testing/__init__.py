@@ -1,20 +1,31 @@
-"""What tests of the platform and of its users need: crashes on demand, counted functions, conformance suites."""
+"""What tests of the platform and of its users need: crashes on demand, counted effects, conformance suites."""
 
+from ._counting_server import CountingServer, counting_server
 from ._crash import CrashingJournal, Moment
+from ._killing import play, play_with_crash, write_project
+from ._scenarios import ANYTHING, SCENARIOS, Scenario
 from ._stage import FewFunctions, Ledger, NoExpressions, Scripted, Stage, new_run
 from ._walking import interpreting, read_document, run_of, walk_document
 
 __all__ = [
+    "ANYTHING",
+    "SCENARIOS",
+    "CountingServer",
     "CrashingJournal",
     "FewFunctions",
     "Ledger",
     "Moment",
     "NoExpressions",
+    "Scenario",
     "Scripted",
     "Stage",
+    "counting_server",
     "interpreting",
     "new_run",
+    "play",
+    "play_with_crash",
     "read_document",
     "run_of",
     "walk_document",
+    "write_project",
 ]

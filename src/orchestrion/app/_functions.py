@@ -1,0 +1,60 @@
+"""The default catalog, made of what the project has."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from orchestrion.agents import AgentDefinition
+from orchestrion.core import Clock
+from orchestrion.egress import Egress
+from orchestrion.functions import (
+    Agent,
+    Connections,
+    ConnectionSettings,
+    DefaultCatalog,
+    GuardFunction,
+    HttpFunction,
+    Human,
+    Infer,
+    Query,
+    Route,
+    Transform,
+    Workflow,
+)
+from orchestrion.models import Models, Routers
+from orchestrion.project import Project
+
+
+def catalog_of(
+    project: Project,
+    *,
+    egress: Egress,
+    models: Models,
+    routers: Routers,
+    agents: Mapping[str, AgentDefinition],
+    clock: Clock,
+    stack: AsyncExitStack,
+) -> DefaultCatalog:
+    """All functions of this release. `agents` may be filled in later: it is looked into when an agent is engaged."""
+    secrets = project.secrets()
+    connections = Connections(
+        {
+            name: ConnectionSettings(
+                url=project.connection_url(name, secrets), write=connection.write, timeout_s=connection.timeout_s
+            )
+            for name, connection in project.settings.connections.items()
+        }
+    )
+    stack.callback(connections.close)
+    return DefaultCatalog(
+        [
+            HttpFunction(egress),
+            Query(connections),
+            Transform(),
+            Route(routers),
+            Agent(agents, models, clock),
+            Infer(models, clock),
+            Human(),
+            GuardFunction(project.settings.guards),
+            Workflow(),
+        ]
+    )

@@ -1,0 +1,150 @@
+"""Everything a project's files say, read and checked together."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrion.agents import AgentDefinition, Known, read_agent
+from orchestrion.core import Declaration, Json, UserError
+from orchestrion.expressions import Expressions
+from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
+from orchestrion.models import Models, PlaybookFile, Routers, RouterSettings, RouterSource, read_playbook
+from orchestrion.project import BadProject, Project
+from orchestrion.spec import Finding
+
+from ._workflows import Shelf, read_shelf
+
+ACTS_ON: Mapping[str, tuple[str, ...]] = {"query": ("Connection",), "http": ("Host",)}
+"""What the functions that reach outside act on, in policy terms."""
+MODEL_ACTION = ActionDeclaration(name="model", input_schema={"type": "object"}, resource_types=("Model",))
+"""An agent asking its language model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What was read, and everything there is to say about it."""
+
+    shelf: Shelf
+    agents: Mapping[str, AgentDefinition]
+    playbooks: Mapping[str, PlaybookFile]
+    gate: CedarGate | None
+    findings: Sequence[Finding]
+
+    @property
+    def broken(self) -> bool:
+        return any(finding.severity == "error" for finding in self.findings)
+
+    def versions(self) -> Json:
+        """Digests of what decides a run's behaviour beside its document."""
+        return {
+            "policies": self.gate.version if self.gate else None,
+            "agents": {name: agent.version for name, agent in sorted(self.agents.items())},
+        }
+
+    def require_sound(self) -> CedarGate:
+        """Raises: BadProject with every finding."""
+        if self.broken or self.gate is None:
+            raise BadProject([finding for finding in self.findings if finding.severity == "error"])
+        return self.gate
+
+
+async def check_project(
+    project: Project,
+    *,
+    declarations: Iterable[Declaration],
+    models: Models,
+    playbooks: Mapping[str, PlaybookFile],
+    expressions: Expressions,
+    workflows: Sequence[Path] | None = None,
+) -> Checked:
+    """Read workflows, agents and policies, and check them against each other. `workflows` in place of the project's own."""
+    declarations = list(declarations)
+    files = project.workflows if workflows is None else workflows
+    shelf, findings = await read_shelf(project, files, declarations, expressions)
+    known = Known(
+        model=models.check,
+        connections=list(project.settings.connections),
+        workflows=[(d.namespace, d.name, d.version) for d in shelf.documents],
+        playbooks=playbooks,
+    )
+    agents: dict[str, AgentDefinition] = {}
+    for file in project.agents:
+        definition, found = read_agent(_bytes(file), file=project.relative(file), known=known)
+        findings += found
+        if definition is not None:
+            agents[definition.name] = definition
+    gate, found = CedarGate.load(
+        [
+            PolicyFile(file=project.relative(file), text=_bytes(file).decode(errors="replace"))
+            for file in project.policies
+        ],
+        Catalogued(
+            actions=_actions(declarations, agents.values()),
+            agents=list(agents),
+            workflows=sorted({document.id for document in shelf.documents}),
+            connections=list(project.settings.connections),
+            roles=project.settings.roles,
+            users=project.settings.users,
+        ),
+    )
+    return Checked(shelf=shelf, agents=agents, playbooks=playbooks, gate=gate, findings=_in_order([*findings, *found]))
+
+
+def read_playbooks(project: Project) -> tuple[dict[str, PlaybookFile], list[Finding]]:
+    """The project's playbooks by name."""
+    playbooks: dict[str, PlaybookFile] = {}
+    findings: list[Finding] = []
+    for file in project.playbooks:
+        playbook, found = read_playbook(_bytes(file), name=file.stem, file=project.relative(file))
+        findings += found
+        if playbook is not None:
+            playbooks[file.stem] = playbook
+    return playbooks, findings
+
+
+def routers_of(project: Project) -> Routers:
+    """The project's routers; trained ones are kept in `.orchestrion/routers`."""
+    sources = {
+        name: RouterSource(
+            examples=project.root / router.examples,
+            settings=RouterSettings(
+                text=router.text,
+                label=router.label,
+                target_precision=router.target_precision,
+                threshold=router.threshold,
+            ),
+        )
+        for name, router in project.settings.routers.items()
+    }
+    return Routers(sources, folder=project.root / ".orchestrion" / "routers")
+
+
+def _actions(declarations: Iterable[Declaration], agents: Iterable[AgentDefinition]) -> list[ActionDeclaration]:
+    """Every name that a policy may speak of: functions, and the tools of agents."""
+    actions = [MODEL_ACTION]
+    actions += [
+        ActionDeclaration(
+            name=declaration.name,
+            input_schema=dict(declaration.input_schema),
+            resource_types=ACTS_ON.get(declaration.name, ("Function",)),
+        )
+        for declaration in declarations
+    ]
+    for agent in agents:
+        for tool in agent.tools:
+            acts_on = ("Connection",) if tool.query else ("Host",) if tool.http else ("Function",)
+            actions.append(
+                ActionDeclaration(name=tool.name, input_schema=tool.arguments_schema, resource_types=acts_on)
+            )
+    return actions
+
+
+def _in_order(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.column))
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError("unreadable-file", f"{str(file)!r} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,204 @@
+"""The project's workflow documents: read, checked, pinned to versions, and found again by digest."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from orchestrion.core import (
+    ChildStart,
+    Clock,
+    Datum,
+    Declaration,
+    Effects,
+    Journal,
+    Json,
+    Labels,
+    Run,
+    UserError,
+    derived_id,
+    labels_from,
+    labels_json,
+)
+from orchestrion.expressions import Expressions
+from orchestrion.interpreter import SEMANTICS, Interpreter
+from orchestrion.project import Project
+from orchestrion.spec import Document, Finding, Source, finding_at, read
+
+_KEPT = 256
+"""Versions kept parsed in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """The documents of a project, newest version of each name last."""
+
+    documents: tuple[Document, ...] = ()
+    sources: Mapping[str, tuple[str, Source]] = field(default_factory=dict[str, tuple[str, Source]])
+    """Digest → file name and source, for findings."""
+
+    def named(self, name: str) -> Document:
+        """The newest version of `name` or `namespace/name`, or the one that `name:version` says.
+
+        Raises: UserError `unknown-workflow` with near names, `ambiguous-workflow`.
+        """
+        wanted, _, version = name.partition(":")
+        found = [
+            document
+            for document in self.documents
+            if wanted in {document.name, document.id} and version in {"", "latest", document.version}
+        ]
+        if not found:
+            known = sorted({document.id for document in self.documents})
+            near = get_close_matches(wanted, [*known, *(document.name for document in self.documents)], n=1)
+            listed = f"There are: {', '.join(known)}." if known else "This project has no workflows yet."
+            raise UserError(
+                "unknown-workflow",
+                f"There is no workflow {name!r}.",
+                hint=f"Did you mean {near[0]!r}?" if near else listed,
+            )
+        if len({document.id for document in found}) > 1:
+            raise UserError(
+                "ambiguous-workflow",
+                f"{name!r} names several workflows: {', '.join(sorted(document.id for document in found))}.",
+                hint="Name it with its namespace.",
+            )
+        return max(found, key=lambda document: _order(document.version))
+
+
+def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
+    """Semantic versions in order; a pre-release comes before its release."""
+    core, _, pre = version.partition("-")
+    numbers = tuple(int(part) for part in core.partition("+")[0].split(".") if part.isdigit())
+    return numbers, not pre, pre
+
+
+async def read_shelf(
+    project: Project, files: Iterable[Path], declarations: Iterable[Declaration], expressions: Expressions
+) -> tuple[Shelf, list[Finding]]:
+    """Read and check every document: language, calls, expressions, references to each other. All findings at once."""
+    functions: dict[str, Declaration] = {}
+    for declaration in declarations:
+        functions[declaration.name] = functions[declaration.id] = declaration
+    texts = [(project.relative(file), _bytes(file)) for file in files]
+    first = [read(text, file=file) for file, text in texts]
+    known = {
+        name
+        for reading in first
+        if reading.document is not None
+        for name in (reading.document.id, f"{reading.document.id}:{reading.document.version}")
+    }
+    documents: list[Document] = []
+    sources: dict[str, tuple[str, Source]] = {}
+    findings: list[Finding] = []
+    for file, text in texts:
+        reading = read(text, file=file, functions=functions, workflows=known)
+        findings += reading.findings
+        if reading.document is not None and reading.source is not None:
+            findings += await _check_expressions(reading.document, reading.source, expressions)
+            documents.append(reading.document)
+            sources[reading.document.digest] = (file, reading.source)
+    findings += _twice(documents, sources)
+    return Shelf(documents=tuple(documents), sources=sources), findings
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError("unreadable-workflow", f"{str(file)!r} cannot be read: {error.strerror}.") from None
+
+
+async def _check_expressions(document: Document, source: Source, expressions: Expressions) -> list[Finding]:
+    findings: list[Finding] = []
+    for found in document.expressions:
+        problem = await expressions.check(found.program, found.variables)
+        if problem is not None:
+            message = f"The expression {found.program!r} does not compile: {problem.message}."
+            findings.append(finding_at(source, found.pointer, "bad-expression", message, hint=problem.hint or ""))
+    return findings
+
+
+def _twice(documents: Iterable[Document], sources: Mapping[str, tuple[str, Source]]) -> list[Finding]:
+    """Two different documents that claim to be the same version."""
+    seen: dict[str, str] = {}
+    findings: list[Finding] = []
+    for document in documents:
+        name = f"{document.id}:{document.version}"
+        if seen.setdefault(name, document.digest) != document.digest:
+            message = f"{name} is defined twice, in {sources[seen[name]][0]} and here, with different content."
+            source = sources[document.digest][1]
+            findings.append(
+                finding_at(source, "/document/version", "same-version", message, hint="Give one another version.")
+            )
+    return findings
+
+
+class Workflows:
+    """Documents as the engine needs them: to start children, and to walk runs of versions long gone from the project."""
+
+    def __init__(self, shelf: Shelf, journal: Journal, interpreter: Interpreter, clock: Clock) -> None:
+        self._shelf = shelf
+        self._journal = journal
+        self._interpreter = interpreter
+        self._clock = clock
+        self._parsed: dict[str, Document] = {document.digest: document for document in shelf.documents}
+
+    async def pin(self, document: Document, *, run_id: str, value: Json, labels: Labels, versions: Json = None) -> Run:
+        """A pending run of exactly this version, whose text is kept before any run refers to it."""
+        await self._journal.keep_document(document.digest, document.text)
+        return Run(
+            id=run_id,
+            namespace=document.namespace,
+            workflow=document.name,
+            version=document.version,
+            digest=document.digest,
+            semantics=SEMANTICS,
+            input=value,
+            labels=labels_json(labels) or None,  # pyright: ignore[reportArgumentType] lists of text, as JSON
+            versions=versions,
+            created_at=self._clock.now(),
+        )
+
+    async def child(self, start: ChildStart, parent: Run, key: str) -> Run:
+        document = self._shelf.named(f"{start.namespace}/{start.name}:{start.version}")
+        pinned = await self.pin(
+            document,
+            run_id=derived_id(parent.id, key),
+            value=start.input.value,
+            labels=start.input.labels,
+            versions=parent.versions,
+        )
+        return replace(
+            pinned,
+            parent_id=parent.id,
+            parent_key=key,
+            root_id=parent.root_id or parent.id,
+            subject=parent.subject,
+        )
+
+    async def interpret(self, run: Run, effects: Effects) -> Datum:
+        document = await self.document(run.digest)
+        given = Datum(run.input, labels_from(run.labels))
+        return await self._interpreter.run(document, given, effects)
+
+    async def document(self, digest: str) -> Document:
+        """The version a run is pinned to. Raises: UserError when this release cannot read it any more."""
+        document = self._parsed.get(digest)
+        if document is None:
+            reading = read(await self._journal.document(digest), file=f"version {digest[:12]}")
+            if reading.document is None:
+                raise UserError(
+                    "unreadable-version",
+                    f"This release cannot read the version the run began with: {reading.findings[0]}",
+                    hint="Cancel the run, or finish it with the release that began it.",
+                )
+            if len(self._parsed) >= _KEPT:
+                self._parsed.pop(next(iter(self._parsed)))
+            document = self._parsed[digest] = reading.document
+        return document
+
+
+def input_labels(document: Document) -> Labels:
+    """Labels the author puts on parts of the input: `document.metadata.labels`, JSON pointer → list of labels."""
+    return labels_from(document.metadata.get("labels"))

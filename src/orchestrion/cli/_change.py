@@ -1,0 +1,41 @@
+"""Doing something to a run, whether or not another process advances it."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from orchestrion.app import App, open_app
+from orchestrion.core import Run, UserError
+
+from ._run import brief, tell
+from ._terminal import err, exit_code, print_json
+
+
+async def change(project: Path, run_id: str, act: Callable[[App], Awaitable[object]], *, as_json: bool) -> int:
+    """Do it, and go on with the run here; or leave that to the process that has the store."""
+    async with AsyncExitStack() as stack:
+        try:
+            app = await stack.enter_async_context(open_app(project))
+            advances = True
+        except UserError as error:
+            if error.code != "store-in-use":
+                raise
+            app = await stack.enter_async_context(open_app(project, mode="join"))
+            advances = False
+        await act(app)
+        run = await settled(app, run_id) if advances else await app.journal.run(run_id)
+        if run is None:
+            raise UserError("unknown-run", f"There is no run {run_id!r}.")
+        if as_json:
+            print_json(brief(run))
+        elif advances:
+            await tell(app, run)
+        else:
+            err.print("Recorded. The process that has the store goes on with it.")
+        return exit_code(run) if advances else 0
+
+
+async def settled(app: App, run_id: str) -> Run:
+    """The run at the root of the tree, once it and everything in it has ended or waits."""
+    run = await app.engine.settle(run_id)
+    return run if run.root_id is None else await app.engine.settle(run.root_id)

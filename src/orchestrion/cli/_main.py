@@ -1,0 +1,271 @@
+"""The command `orchestrion` and its commands. Nothing heavy is imported before a command needs it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="orchestrion",
+    help="Conducts models, agents, tools, databases and people from an open, durable score.",
+    epilog="Begin with `orchestrion init`, then `orchestrion run`. Everything a command prints for people it prints for scripts with --json.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+runs = typer.Typer(help="Look at runs, and set them going, back or aside.", no_args_is_help=True)
+approvals = typer.Typer(help="What waits for a person: approvals, questions, interrupted calls.", no_args_is_help=True)
+router = typer.Typer(help="Train and test the project's routers.", no_args_is_help=True)
+store = typer.Typer(help="Look after the database that keeps the runs.", no_args_is_help=True)
+app.add_typer(runs, name="runs")
+app.add_typer(approvals, name="approvals")
+app.add_typer(router, name="router")
+app.add_typer(store, name="store")
+
+Project = Annotated[
+    Path, typer.Option("--project", "-p", help="The project's folder; the one around the current folder by default.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+As = Annotated[str | None, typer.Option("--as", help="In whose name; your login name by default.", metavar="USER")]
+RunId = Annotated[str, typer.Argument(help="A run's id, or a part of it that only one has.", metavar="RUN")]
+RequestId = Annotated[str, typer.Argument(help="A request's id, or a part of it that only one has.", metavar="REQUEST")]
+HERE = Path()
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")] = HERE,
+    example: Annotated[
+        str | None, typer.Option(help="Begin with a complete example, such as customer-service.", metavar="NAME")
+    ] = None,
+) -> None:
+    """Make a new project: settings, a workflow, a policy."""
+    from ._init import init
+
+    init(folder, example)
+
+
+@app.command()
+def validate(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Projects or workflow files; the project here by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check workflows, agents, playbooks and policies; all findings at once."""
+    from ._validate import validate
+
+    validate(paths or [HERE], as_json=as_json)
+
+
+@app.command()
+def run(
+    workflow: Annotated[str, typer.Argument(help="A workflow's name or its file.")],
+    value: Annotated[
+        str | None,
+        typer.Option("--input", "-i", help="The input: JSON, @FILE, or - for standard input.", metavar="JSON|@FILE|-"),
+    ] = None,
+    each: Annotated[
+        Path | None,
+        typer.Option(
+            help="One run for each row of a .csv or .jsonl file. The same command continues it.", metavar="FILE"
+        ),
+    ] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="With --each: input field=column.", metavar="FIELD=COLUMN")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="With --each: start the batch anew.")] = False,
+    key: Annotated[
+        str | None, typer.Option(help="Start key: a repeated key joins the run that used it.", metavar="KEY")
+    ] = None,
+    express: Annotated[
+        bool,
+        typer.Option("--express", help="In memory, keeping nothing; refuses what would wait or could not be repeated."),
+    ] = False,
+    project: Project = HERE,
+    user: As = None,
+    as_json: Json = False,
+) -> None:
+    """Run a workflow, until it ends or waits. Exit code: 0 completed, 1 faulted, 2 misuse, 3 waiting."""
+    from ._run import run, run_each
+
+    if each is not None:
+        run_each(workflow, each, mapping or [], again=again, project=project, user=user, as_json=as_json)
+    else:
+        run(workflow, value, key=key, express=express, project=project, user=user, as_json=as_json)
+
+
+@app.command()
+def work(project: Project = HERE) -> None:
+    """Advance everything that can be advanced: paused batches, timers that rang, answers that came. Ctrl-C pauses."""
+    from ._work import work
+
+    work(project)
+
+
+@app.command()
+def doctor(project: Project = HERE, as_json: Json = False) -> None:
+    """Check that this machine and this project can work, and say what to do where not."""
+    from ._doctor import doctor
+
+    doctor(project, as_json=as_json)
+
+
+@runs.command("list")
+def runs_list(
+    status: Annotated[list[str] | None, typer.Option(help="Only these: waiting, faulted, …", metavar="STATUS")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.", metavar="NAME")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only runs of this batch.", metavar="BATCH")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """The latest runs."""
+    from ._runs import list_runs
+
+    list_runs(status or [], workflow, batch, limit, project=project, as_json=as_json)
+
+
+@runs.command("show")
+def runs_show(
+    run_id: RunId,
+    html: Annotated[bool, typer.Option("--html", help="Write one self-contained page and print its path.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the page goes.", metavar="FILE")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """One run as a tree: times, decisions, costs, where it waits, and why each way was taken."""
+    from ._runs import show_run
+
+    show_run(run_id, html=html, output=output, project=project, as_json=as_json)
+
+
+@runs.command("cancel")
+def runs_cancel(run_id: RunId, user: As = None, project: Project = HERE, as_json: Json = False) -> None:
+    """Stop a run, at once, with everything it started."""
+    from ._runs import cancel_run
+
+    cancel_run(run_id, user, project=project, as_json=as_json)
+
+
+@runs.command("retry")
+def runs_retry(run_id: RunId, user: As = None, project: Project = HERE, as_json: Json = False) -> None:
+    """Try a faulted run again from where it failed; what succeeded is not repeated."""
+    from ._runs import retry_run
+
+    retry_run(run_id, user, project=project, as_json=as_json)
+
+
+@runs.command("rerun")
+def runs_rerun(
+    run_id: RunId,
+    task: Annotated[str, typer.Option("--from", help="A task of the outermost list.", metavar="TASK")],
+    user: As = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """A new run that takes over what came before a task, and does the rest again."""
+    from ._runs import rerun
+
+    rerun(run_id, task, user, project=project, as_json=as_json)
+
+
+@approvals.command("list")
+def approvals_list(
+    everything: Annotated[bool, typer.Option("--all", help="The decided ones too.")] = False,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """What waits for a person."""
+    from ._approvals import list_requests
+
+    list_requests(everything=everything, project=project, as_json=as_json)
+
+
+@approvals.command("show")
+def approvals_show(request_id: RequestId, project: Project = HERE, as_json: Json = False) -> None:
+    """What is asked, by whom, with which arguments and why."""
+    from ._approvals import show_request
+
+    show_request(request_id, project=project, as_json=as_json)
+
+
+@approvals.command("approve")
+def approvals_approve(
+    request_id: RequestId,
+    value: Annotated[
+        str | None,
+        typer.Option(
+            "--value", help="The answer to a question, or the outcome of an interrupted call.", metavar="JSON"
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="An interrupted call: perform it again.")] = False,
+    performed: Annotated[bool, typer.Option("--performed", help="An interrupted call: it had happened.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Kept with the decision.")] = None,
+    user: As = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Approve, or answer; the run goes on at once. Counts once, for exactly what was shown."""
+    from ._approvals import approve
+
+    approve(
+        request_id, value, again=again, performed=performed, reason=reason, user=user, project=project, as_json=as_json
+    )
+
+
+@approvals.command("reject")
+def approvals_reject(
+    request_id: RequestId,
+    reason: Annotated[str | None, typer.Option(help="Kept with the decision, and told to the agent.")] = None,
+    user: As = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Reject; the run goes on and deals with the refusal. An interrupted call counts as failed."""
+    from ._approvals import reject
+
+    reject(request_id, reason, user, project=project, as_json=as_json)
+
+
+@router.command("train")
+def router_train(
+    name: Annotated[str | None, typer.Argument(help="A router of the project; all of them by default.")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Train routers from their labelled examples."""
+    from ._router import train
+
+    train(name, project=project, as_json=as_json)
+
+
+@router.command("test")
+def router_test(
+    name: Annotated[str | None, typer.Argument(help="A router of the project.")] = None,
+    train_file: Annotated[
+        Path | None, typer.Option("--train", help="Examples to train on, instead of the project's.")
+    ] = None,
+    test_file: Annotated[Path | None, typer.Option("--test", help="Labelled examples to test with.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """How often a router is right, how much it leaves to a person, and what it confuses."""
+    from ._router import test
+
+    test(name, train_file, test_file, text, label, project=project, as_json=as_json)
+
+
+@store.command("migrate")
+def store_migrate(project: Project = HERE, as_json: Json = False) -> None:
+    """Bring an older database to this release, with a backup made first."""
+    from ._doctor import migrate
+
+    migrate(project, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,226 @@
+"""`orchestrion runs`: list, show, cancel, retry, rerun."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from rich.table import Table
+
+from orchestrion.app import App, open_app, open_journal
+from orchestrion.core import Entry, Journal, Json, Request, Run, RunFilter, RunStatus, SystemClock, UserError, iso
+from orchestrion.project import Project
+from orchestrion.spec import Document, read
+
+from ._change import change
+from ._html import page
+from ._run import brief, tell
+from ._story import story
+from ._terminal import SYMBOLS, err, execute, exit_code, one_of, out, print_json, user_name
+from ._tree import tree
+
+
+async def journal_of(stack: AsyncExitStack, project: Path) -> Journal | None:
+    """The project's journal to look at; None where nothing has run yet."""
+    try:
+        return await stack.enter_async_context(open_journal(Project.load(project), mode="join", clock=SystemClock()))
+    except UserError as error:
+        if error.code in {"store-missing", "store-folder-missing"}:
+            return None
+        raise
+
+
+async def required(journal: Journal | None, fragment: str) -> tuple[Journal, Run]:
+    """The run of an id or a part of it. Raises: UserError `unknown-run`, `ambiguous-run`."""
+    found = await journal.find(fragment) if journal else []
+    run_id = one_of(found, fragment, "run")
+    run = await journal.run(run_id) if journal else None
+    if journal is None or run is None:
+        raise UserError("unknown-run", f"There is no run {fragment!r}.")
+    return journal, run
+
+
+def list_runs(
+    status: Sequence[str], workflow: str | None, batch: str | None, limit: int, *, project: Path, as_json: bool
+) -> None:
+    async def work() -> int:
+        async with AsyncExitStack() as stack:
+            journal = await journal_of(stack, project)
+            which = RunFilter(status=[_status(name) for name in status], workflow=workflow, batch=batch, limit=limit)
+            runs = await journal.runs(which) if journal else []
+            if as_json:
+                print_json([run_json(run) for run in runs])
+            elif runs:
+                out.print(_table(runs))
+            else:
+                err.print("No runs yet. Start one: orchestrion run WORKFLOW --input '{…}'")
+        return 0
+
+    execute(work, as_json=as_json)
+
+
+def _status(name: str) -> RunStatus:
+    try:
+        return RunStatus(name)
+    except ValueError:
+        known = ", ".join(RunStatus)
+        raise UserError("unknown-status", f"There is no status {name!r}.", hint=f"Known: {known}.") from None
+
+
+def _table(runs: Sequence[Run]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("run", "workflow", "status", "began", "took"):
+        table.add_column(column, no_wrap=True)
+    for run in runs:
+        took = f"{run.ended_at - run.created_at:.2f} s" if run.ended_at else ""
+        name = f"{run.workflow} {run.version}" + (f" row {run.row}" if run.row is not None else "")
+        table.add_row(run.id, name, SYMBOLS[run.status], iso(run.created_at)[:19], took)
+    return table
+
+
+def run_json(run: Run) -> dict[str, Json]:
+    """A run as scripts see it in lists."""
+    return {
+        "id": run.id,
+        "workflow": f"{run.namespace}/{run.workflow}",
+        "version": run.version,
+        "status": run.status,
+        "created_at": iso(run.created_at),
+        "ended_at": iso(run.ended_at) if run.ended_at else None,
+        "batch": run.batch,
+        "row": run.row,
+        "output": run.output,
+        "problem": run.problem,
+        "subject": run.subject,
+        "cost": run.cost,
+    }
+
+
+def show_run(fragment: str, *, html: bool, output: Path | None, project: Path, as_json: bool) -> None:
+    async def work() -> int:
+        async with AsyncExitStack() as stack:
+            journal, run = await required(await journal_of(stack, project), fragment)
+            entries = await journal.entries(run.id)
+            requests = await journal.requests(run_id=run.id)
+            document = read(await journal.document(run.digest)).document
+            if as_json:
+                print_json(_whole(run, entries, requests))
+            elif html or output is not None:
+                print(_write_page(run, entries, requests, document, output, project))
+            else:
+                out.print(tree(story(run, entries, requests, document)))
+        return 0
+
+    execute(work, as_json=as_json)
+
+
+def _whole(run: Run, entries: Sequence[Entry], requests: Sequence[Request]) -> Json:
+    return {
+        **run_json(run),
+        "input": run.input,
+        "versions": run.versions,
+        "entries": [_entry_json(entry) for entry in entries],
+        "requests": [request_json(request) for request in requests],
+    }
+
+
+def _entry_json(entry: Entry) -> dict[str, Json]:
+    return {
+        "key": entry.key,
+        "kind": entry.kind,
+        "status": entry.status,
+        "task": entry.task,
+        "function": entry.function,
+        "input": entry.input,
+        "output": entry.output,
+        "problem": entry.problem,
+        "labels": entry.labels,
+        "decision": entry.decision,
+        "why": entry.why,
+        "cost": entry.cost,
+        "model": entry.model,
+        "subject": entry.subject,
+        "started_at": iso(entry.started_at) if entry.started_at else None,
+        "ended_at": iso(entry.ended_at) if entry.ended_at else None,
+    }
+
+
+def request_json(request: Request) -> dict[str, Json]:
+    """A request as scripts see it."""
+    question, answer = request.question, request.answer
+    return {
+        "id": request.id,
+        "run": request.run_id,
+        "task": request.task,
+        "kind": question.kind,
+        "title": question.title,
+        "role": question.role,
+        "user": question.user,
+        "show": question.show.value,
+        "form": question.form,
+        "status": request.status,
+        "answer": answer.to_json() if answer else None,
+        "created_at": iso(request.created_at),
+        "expires_at": iso(request.expires_at) if request.expires_at else None,
+    }
+
+
+def _write_page(
+    run: Run,
+    entries: Sequence[Entry],
+    requests: Sequence[Request],
+    document: Document | None,
+    output: Path | None,
+    project: Path,
+) -> Path:
+    folder = Project.load(project).root / ".orchestrion" / "pages"
+    path = output or folder / f"{run.workflow}-{run.id}.html"
+    text = page(story(run, entries, requests, document), run, entries)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError("unwritable-file", f"{str(path)!r} cannot be written: {error.strerror}.") from None
+    return path
+
+
+def cancel_run(fragment: str, user: str | None, *, project: Path, as_json: bool) -> None:
+    async def work() -> int:
+        async with AsyncExitStack() as stack:
+            _, run = await required(await journal_of(stack, project), fragment)
+
+        async def cancel(app: App) -> Run:
+            return await app.engine.cancel(run.id, user_name(user))
+
+        await change(project, run.id, cancel, as_json=as_json)
+        return 0
+
+    execute(work, as_json=as_json)
+
+
+def retry_run(fragment: str, user: str | None, *, project: Path, as_json: bool) -> None:
+    async def work() -> int:
+        async with AsyncExitStack() as stack:
+            _, run = await required(await journal_of(stack, project), fragment)
+        async with open_app(project) as app:
+            return await _report(app, await app.engine.retry(run.id, user_name(user)), as_json=as_json)
+
+    execute(work, as_json=as_json)
+
+
+def rerun(fragment: str, task: str, user: str | None, *, project: Path, as_json: bool) -> None:
+    async def work() -> int:
+        async with AsyncExitStack() as stack:
+            _, run = await required(await journal_of(stack, project), fragment)
+        async with open_app(project) as app:
+            return await _report(app, await app.rerun(run, task, subject=user_name(user)), as_json=as_json)
+
+    execute(work, as_json=as_json)
+
+
+async def _report(app: App, run: Run, *, as_json: bool) -> int:
+    ended = await app.engine.settle(run.id)
+    if as_json:
+        print_json(brief(ended))
+    else:
+        await tell(app, ended)
+    return exit_code(ended)

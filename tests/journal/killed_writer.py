@@ -57,6 +57,8 @@ def main() -> None:
             asyncio.run(write(database, os.open(notes, os.O_WRONLY | os.O_APPEND)))
         enough = before + chance.randrange(1, 3000)
         while notes.stat().st_size < enough:
+            if os.waitpid(process, os.WNOHANG)[0]:
+                sys.exit("the writer ended by itself")
             time.sleep(chance.uniform(0.0001, 0.002))
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)

@@ -75,7 +75,7 @@ class Desk:
     ) -> None:
         self._client = httpx2.AsyncClient(timeout=10)
         assert isinstance(RULES, Playbook)
-        desk = {"base_url": server.base_url, "key": "desk-key", "timeout_s": timeout_s, **settings}
+        desk: dict[str, Any] = {"base_url": server.base_url, "key": "desk-key", "timeout_s": timeout_s, **settings}
         self.models = Models(
             {"desk-model": ModelSettings(provider="openai:gpt-4o-mini", **desk)},
             http=lambda: self._client,
@@ -235,8 +235,9 @@ async def test_a_model_that_keeps_making_the_mistake_gives_up(wrong: Behaviour) 
     assert await failed([wrong]) == ("agent-gave-up", 3)
 
 
-async def test_calls_of_one_answer_are_made_in_order_even_if_their_ids_repeat() -> None:
-    two = Calls([("look", {"day": "monday"}), ("look", {"day": "tuesday"})])
+@pytest.mark.parametrize("same_id", [False, True])
+async def test_calls_of_one_answer_are_made_in_order_even_if_their_ids_repeat(same_id: bool) -> None:
+    two = Calls([("look", {"day": "monday"}), ("look", {"day": "tuesday"})], same_id=same_id)
     async with OpenAIServer([two, two, answer()]) as server, Desk(server) as desk:
         await desk.ask()
         tools = [key for key in desk.effects.performed if "/tool/" in key]

@@ -47,7 +47,7 @@ tools:
   - name: post_letter
     description: Sends a letter.
     write: true
-    idempotent: false                           # default true for query with :idempotency_key, for get, and for put; else false
+    idempotent: false                           # may it be repeated after a crash? Left out: what the statement or method tells
     parameters: { type: object, required: [text], properties: { text: { type: string } } }
     bind: { customer_id: input.customerId }
     http:
@@ -76,8 +76,8 @@ Every tool has exactly one of `query`, `http`, `workflow`. Its arguments are wha
 takes from the agent's input. A query's `:name` parameters are these arguments, and `:idempotency_key`. Policies speak of a tool
 by its name: principal `Agent::"billing"`, action `Action::"refund"`, context with all arguments, bound ones included.
 
-`limits`: `turns` is how often the model may be asked (default 12), `usd` what it may cost in all, `seconds` how long it may work at a
-stretch; waiting for a person does not count. A limit that is reached ends the call with a problem whose code is `limit-turns`,
+`limits`: `turns` is how often the model may be asked (default 12), `usd` what it may cost in all (where prices are known), `seconds`
+how long it may think in all; tools and people do not count. A limit that is reached ends the call with a problem whose code is `limit-turns`,
 `limit-usd` or `limit-seconds`.
 """
 

@@ -18,9 +18,9 @@ _DECLARATION = Declaration(
         "required": ["namespace", "name", "version"],
         "additionalProperties": False,
         "properties": {
-            "namespace": {"type": "string", "minLength": 1},
-            "name": {"type": "string", "minLength": 1},
-            "version": {"type": "string", "minLength": 1},
+            "namespace": {"type": "string", "minLength": 1, "description": "The workflow's namespace."},
+            "name": {"type": "string", "minLength": 1, "description": "The workflow's name."},
+            "version": {"type": "string", "minLength": 1, "description": "Which version of it."},
             "input": {"description": "The workflow's input."},
         },
     },

@@ -31,8 +31,8 @@ class Calls:
     """Tool calls as the answer: (tool, arguments). Arguments given as text are sent as they are, be they JSON or not."""
 
     calls: Sequence[tuple[str, dict[str, Any] | str]]
-    call_id: str = "call"
-    """All calls get this id and their number, in every answer anew: some providers repeat theirs."""
+    same_id: bool = False
+    """Every call gets one and the same id; otherwise they are counted, in every answer anew. Providers do either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class OpenAIServer:
 def _tool_calls(wanted: Calls) -> dict[str, Any]:
     calls = [
         {
-            "id": f"{wanted.call_id}-{number}",
+            "id": "call" if wanted.same_id else f"call-{number}",
             "type": "function",
             "function": {"name": name, "arguments": given if isinstance(given, str) else json.dumps(given)},
         }

@@ -22,7 +22,7 @@ from orchestrion.core import (
     SystemClock,
     TransientError,
 )
-from orchestrion.functions._workflow import Workflow
+from orchestrion.functions import Workflow
 from orchestrion.models import Models
 from orchestrion.testing.fake_effects import FakeEffects, NoSecrets, ProcessDied
 

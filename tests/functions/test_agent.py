@@ -7,7 +7,7 @@ import pytest
 
 from orchestrion.agents import AgentDefinition, Known, parse_agent
 from orchestrion.core import Datum, Faulted, Invocation, Json, Outcome, SystemClock, UserError
-from orchestrion.functions._agent import Agent
+from orchestrion.functions import Agent
 from orchestrion.models import Models
 from orchestrion.testing.fake_effects import FakeEffects, NoSecrets
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from orchestrion.core import Datum, Faulted, Invocation, Json, Outcome, SystemClock, UserError
-from orchestrion.functions._infer import Infer
+from orchestrion.functions import Infer
 from orchestrion.models import Models, ModelSettings, Patience, Playbook, parse_playbook
 from orchestrion.testing.fake_effects import FakeEffects, NoSecrets
 from orchestrion.testing.openai_server import Behaviour, Calls, OpenAIServer, Says, Status

@@ -7,8 +7,7 @@ from typing import Any, cast
 import pytest
 
 from orchestrion.core import Datum, Invocation, Json, LeafContext, Outcome, UserError
-from orchestrion.functions._route import Route
-from orchestrion.functions._schema import violations
+from orchestrion.functions import Route, violations
 from orchestrion.models import Routers, RouterSettings, RouterSource
 from orchestrion.testing.fake_effects import NoSecrets
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrion.core import Json, Problem
 
 from ._markup import Html, tag
-from ._phrases import clock, entity, lasting, moment, price
+from ._phrases import clock, counted, entity, lasting, moment, price
 from ._step import SIGNS, Reason, Step, Story, Waiting, notable
 
 MOST_CHARS = 20_000
@@ -88,10 +88,17 @@ def _card(step: Step, told: Story, anchors: Mapping[str, str], number: str, *, d
         trouble(step.problem) if step.problem and step.status in ("failed", "interrupted") else None,
         await_(step.waits, told.timezone) if step.waits else None,
         _data(step),
-        tag("ol", *inner, class_="inner") if inner else None,
+        _folded(step, tag("ol", *inner, class_="inner")) if inner else None,
         class_=f"card {step.status}",
         id=anchors.get(step.key),
     )
+
+
+def _folded(step: Step, inner: Html) -> Html:
+    """The rounds of a loop that simply went well need not be read."""
+    if step.kind != "loop" or any(each.status != "done" for each in step.every()):
+        return inner
+    return tag("details", tag("summary", f"All {counted(len(step.steps), 'round')}"), inner)
 
 
 def _facts(step: Step, timezone: str) -> list[str]:

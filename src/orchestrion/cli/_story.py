@@ -78,12 +78,12 @@ def _fault(run: Run, root: Node, tasks: dict[str, Task]) -> str | None:
     found = [node for node in root.every() if node.place.pointer == pointer and node.place.kind == "task"]
     if found:
         return found[-1].place.key
-    return _placed(root, pointer, tasks).place.key if pointer in tasks else None
+    return _placed(root, pointer, tasks).place.key
 
 
 def _placed(root: Node, pointer: str, tasks: dict[str, Task]) -> Node:
     """A place for a task that left no entry, and for those around it that left none either."""
-    around = sorted((each for each in tasks if pointer == each or pointer.startswith(f"{each}/")), key=len)
+    around = sorted({pointer, *(each for each in tasks if pointer.startswith(f"{each}/"))}, key=len)
     node, born = root, max(each.born for each in root.every()) + 1
     for each in around:
         found = [inner for inner in node.every() if inner.place.kind == "task" and inner.place.pointer == each]
@@ -93,9 +93,14 @@ def _placed(root: Node, pointer: str, tasks: dict[str, Task]) -> Node:
         deepest = [inner for inner in node.every() if each.startswith(f"{inner.place.pointer}/")]
         node = max(deepest, key=lambda inner: (len(inner.place.pointer), inner.born), default=node)
         key = f"{node.place.key}{each.removeprefix(node.place.pointer)}#1"
-        place = Place(kind="task", key=key, pointer=each, name=tasks[each].name)
+        place = Place(kind="task", key=key, pointer=each, name=_name(each))
         node = node.inside.setdefault(key, Node(place=place, born=born))
     return node
+
+
+def _name(pointer: str) -> str:
+    """The task's name: the last step of its pointer."""
+    return pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
 
 def _asides(root: Node) -> Iterable[Step]:

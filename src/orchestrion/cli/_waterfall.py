@@ -9,14 +9,28 @@ from ._markup import Html, tag
 from ._phrases import clock, lasting
 from ._step import Step, Story, notable
 
-_MOST_ROWS, _MOST_ALIKE = 60, 8
+_MOST_ROWS, _MOST_ALIKE = 60, 12
 _SQUEEZE = 0.35
 """The power that long stretches are drawn with where the scale is not even."""
 _ROOM = 0.1
 """How much of the width is kept for what is not over yet."""
-_UNEVEN_SHARE, _UNEVEN_S = 0.5, 2.0
+_UNEVEN_SHARE, _UNEVEN_S = 0.75, 2.0
 _SHOWN = frozenset(
-    {"call", "agent", "tool", "person", "approval", "inquiry", "wait", "workflow", "answer", "loop", "round", "try"}
+    {
+        "call",
+        "agent",
+        "tool",
+        "person",
+        "approval",
+        "inquiry",
+        "wait",
+        "workflow",
+        "answer",
+        "loop",
+        "round",
+        "try",
+        "branches",
+    }
 )
 
 
@@ -80,7 +94,7 @@ def _axis(begin: str, end: str) -> Html:
 
 
 def _rows(steps: Sequence[Step], depth: int) -> Iterator[tuple[int, Step]]:
-    for step, _ in notable(steps, _MOST_ALIKE):
+    for step, _ in notable(steps, _MOST_ALIKE if depth else _MOST_ROWS):
         if step is None:
             continue
         drawn = step.kind in _SHOWN and step.status != "skipped"

@@ -7,6 +7,7 @@ It works in copies of this folder, in a new folder among the system's temporary 
 
 import csv
 import json
+import os
 import shlex
 import shutil
 import sqlite3
@@ -107,9 +108,16 @@ class Desk:
         command = [sys.executable, "-m", "orchestrion", *arguments]
         pipe = subprocess.PIPE
         process = subprocess.Popen(  # noqa: S603 the product itself
-            command, cwd=self.folder, stdout=pipe, stderr=pipe, text=True, encoding="utf-8"
+            command, cwd=self.folder, env=self.environment(), stdout=pipe, stderr=pipe, text=True, encoding="utf-8"
         )
         return Command(process=process, line=shlex.join(["orchestrion", *arguments]))
+
+    def environment(self) -> dict[str, str]:
+        """Where Python may not keep bytecode beside its sources, it is kept beside the copies: many processes start here."""
+        if not sys.dont_write_bytecode:
+            return dict(os.environ)
+        others = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**others, "PYTHONPYCACHEPREFIX": str(self.folder.parent / "bytecode")}
 
     def ask_bank(self, question: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.folder / "data" / "bank.db", timeout=10)) as bank:

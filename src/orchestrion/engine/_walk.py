@@ -113,6 +113,7 @@ class Walk:
         """Take up another run that this one waits for, if nobody has."""
         self._linger: asyncio.TimerHandle | None = None
         self._resting: asyncio.Task[None] | None = None
+        self._news_came = False
 
     # --- writing ---
 
@@ -238,12 +239,15 @@ class Walk:
     async def _rest(self) -> None:
         try:
             await self.flush()
+            self._news_came = False
             self.wake_at = min(self.wakes.values(), default=None)
             asleep = await self.journal.rest(self.run.id, self.run.epoch, seen_seq=self.seen_seq, wake_at=self.wake_at)
-            if asleep:
-                self.end(Ending.EVICTED)
-            else:
-                await self.refresh()
+            if not asleep:
+                await self._take_news()
+                return
+            if self._news_came:
+                self.wake_at = 0.0
+            self.end(Ending.EVICTED)
         except OrchestrionError as error:
             self.stop(error)
         except WalkStopped:
@@ -252,7 +256,13 @@ class Walk:
             self._resting = None
 
     async def refresh(self) -> None:
-        """Take in what arrived: messages, and a request to cancel."""
+        """Take in what arrived: messages, and a request to cancel. While the run tries to rest, that is decided first."""
+        if self._resting is None:
+            await self._take_news()
+        else:
+            self._news_came = True
+
+    async def _take_news(self) -> None:
         for message in await self.journal.inbox(self.run.id, self.seen_seq):
             self.seen_seq = message.seq
             self.inbox.setdefault(message.key, message)

@@ -36,6 +36,13 @@ class CountingServer:
             self.done.setdefault(path, set()).add(key)
             return 200
 
+    def forget(self) -> None:
+        """Begin to count anew."""
+        with self._lock:
+            self.requests.clear()
+            self.done.clear()
+            self._failures.clear()
+
     def effects(self) -> dict[str, int]:
         """Path → how many different effects there were."""
         with self._lock:

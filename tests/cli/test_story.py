@@ -7,7 +7,7 @@ from typing import Protocol
 import pytest
 from inline_snapshot import snapshot
 
-from orchestrion.cli._phrases import amount_of, lasting, said, titled
+from orchestrion.cli._phrases import amount_of, lasting, percent, said, sure, titled
 from orchestrion.cli._place import places_of
 from orchestrion.cli._step import Cost, Step, Story
 from orchestrion.cli._story import moments, story, summary
@@ -303,6 +303,30 @@ def test_a_deadline_that_came_first_is_why_a_task_failed() -> None:
     slow = step(told, "slow")
     assert (slow.status, slow.reasons[0].text) == ("failed", "its time of 30.0 s was up")
     assert slow.steps[0].reasons[0].text == "its outcome came too late and did not count"
+
+
+def test_a_function_of_the_document_counts_once() -> None:
+    model = "/do/0/ask#1/call/ours#1/turn/0/model/0"
+    made = [
+        entry(model, model="openai:b", cost={"usd_micros": 700}, output={"parts": []}),
+        entry("/do/1/pay#1/call/ours#1", function="http:1.0.0", cost={"usd_micros": 5}),
+    ]
+    told = story(a_run(), made, [], None)
+    assert [(each.name, each.kind, each.cost.usd_micros) for each in told.steps] == [
+        ("ask", "agent", 700),
+        ("pay", "call", 5),
+    ]
+    assert told.cost.usd_micros == 705
+
+
+def test_only_certainty_is_a_hundred_percent() -> None:
+    assert [sure(0.93), sure(0.9949), sure(1.0), percent(0.999), percent(1.0)] == [
+        "93 %",
+        "99 %",
+        "more than 99 %",
+        "99 %",
+        "100 %",
+    ]
 
 
 def test_a_guard_says_what_it_found() -> None:

@@ -77,8 +77,13 @@ def price(cost: Cost) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 in percent, never rounded up to certainty."""
+    """A share of 1 in percent; only the whole is 100."""
     return f"{min(round(share * 100), 99) if share < 1 else 100} %"
+
+
+def sure(confidence: float) -> str:
+    """A confidence in percent; a calibrated one is rounded when it is stored, and never certainty."""
+    return percent(confidence) if confidence < 0.995 else "more than 99 %"
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from orchestrion.core import Entry, Json, Problem
 from orchestrion.spec import End, Exit, Goto, SwitchTask, Task
 
-from ._phrases import counted, entity, listed, mapping, members, pairs, percent, quoted, texts
+from ._phrases import counted, entity, listed, mapping, members, pairs, percent, quoted, sure, texts
 from ._step import Cost, Reason, Ruling
 
 _SEEN_ELSEWHERE = frozenset(
@@ -154,7 +154,7 @@ def _routing(entry: Entry) -> list[Reason]:
         least = f", less than the {percent(threshold)} it needs" if threshold is not None else ""
         said = f"router {router} abstained: {why.get('best')} at {percent(confidence or 0)}{least}"
     else:
-        said = f"router {router} is {percent(confidence or 0)} sure of {label}"
+        said = f"router {router} is {sure(confidence or 0)} sure of {label}"
     reasons = [Reason("routing", said)]
     nearest = mapping(next(iter(members(why.get("nearest"))), None))
     if nearest:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from orchestrion.core import Entry, EntryKind, EntryStatus, Json, Request, Run, RunStatus
 from orchestrion.spec import CallTask, DoTask, ForkTask, ForTask, RaiseTask, Task, TryTask
 
+from ._aftermath import finished
 from ._asked import SHORT, Asked, answer_words, asked_in, asked_reasons, asked_status, asked_step, called, waiting
 from ._engaged import as_tool, failed_model, last_answer, prompt_in, spoken, tool_calls
-from ._held import because, join_of, joined, tries
+from ._held import join_of, joined, tries
 from ._phrases import amount_of, counted, lasting, mapping, moment, titled
 from ._place import Node, Place
 from ._reasons import (
@@ -16,7 +17,6 @@ from ._reasons import (
     call_reasons,
     call_result,
     cost_in,
-    function_name,
     problem_in,
     rule_reasons,
     ruling_in,
@@ -63,7 +63,8 @@ class Teller:
                 told = self._container(node, until, kind="attempt", name=f"attempt {place.number}")
             case "caught":
                 told = self._container(node, until, kind="caught", name="after the failure")
-        return self._finished(node, told)
+        problem = problem_in(self.run.problem) if self.fault == place.key else None
+        return finished(node, told, problem)
 
     # --- tasks ---
 
@@ -89,7 +90,8 @@ class Teller:
                     return self._call(node, until, name=place.name, kind="call")
         if (called_node := _only_called(node)) is not None:
             inner = self.step(called_node, until=until)
-            return replace(inner, key=place.key, name=_visited(place), title=titled(_visited(place)))
+            own_cost = cost_in(called_node.own) if called_node.own else Cost()
+            return replace(inner, key=place.key, name=_visited(place), title=titled(_visited(place)), cost=own_cost)
         if any(inner.place.kind in ("approval", "inquiry") for inner in node.inside.values()):
             return self._call(node, until, name=place.name, kind="call")
         return self._container(node, until, kind=self._kind_of(node), name=place.name)
@@ -391,76 +393,6 @@ class Teller:
             "title": titled(named) if place.kind != "tool" else named,
         }
         return Step(**{**facts, **told})  # pyright: ignore[reportArgumentType] each caller names fields of Step
-
-    def _finished(self, node: Node, told: Step) -> Step:
-        """With times, costs and notes of what is inside, the deadline, and the problem that ended the run here."""
-        notes = tuple(note for mark in node.notes if (note := self._note(told, mark)) is not None)
-        steps = (*notes, *told.steps)
-        begun = [step.started_at for step in steps if step.started_at is not None]
-        begun += [entry.started_at for entry in node.facts.values() if entry.started_at is not None]
-        ended = [step.ended_at for step in steps if step.ended_at is not None]
-        over = told.status not in ("waiting", "running", "interrupted")
-        cost = sum((step.cost for step in steps), told.cost)
-        told = replace(
-            told,
-            steps=steps,
-            started_at=min([*begun, *([told.started_at] if told.started_at is not None else [])], default=None),
-            ended_at=(told.ended_at or max(ended, default=None)) if over else None,
-            attempts=max(
-                told.attempts,
-                1
-                + sum(step.kind == "note" and mark[1] != "late" for step, mark in zip(notes, node.notes, strict=False)),
-            ),
-            cost=cost,
-        )
-        return self._with_fault(node, self._with_deadline(node, told))
-
-    def _with_deadline(self, node: Node, told: Step) -> Step:
-        entry = node.facts.get("deadline")
-        if entry is None or node.place.kind == "root":
-            return told
-        output = mapping(entry.output)
-        at = output.get("at")
-        if output.get("first") == "deadline" and entry.started_at is not None and isinstance(at, int | float):
-            given = lasting(max(0.0, at - entry.started_at))
-            reason = Reason("time", f"its time of {given} was up")
-            return because(replace(told, status="failed", ended_at=entry.ended_at), reason)
-        return told
-
-    def _with_fault(self, node: Node, told: Step) -> Step:
-        """The run's own problem stands where it arose, unless the entry there has it already."""
-        if self.fault != node.place.key or told.problem is not None or told.status in ("denied", "abandoned"):
-            return told
-        return replace(told, status="failed", problem=problem_in(self.run.problem))
-
-    def _note(self, told: Step, note: tuple[str, str, Entry]) -> Step | None:
-        fact, mark, entry = note
-        if fact not in ("", "answer", "child", "enter") and not fact.startswith("fallback/"):
-            return None
-        late = mark == "late"
-        words = (
-            "its outcome came too late and did not count"
-            if late
-            else f"set aside: the run was tried again after attempt {mark}"
-        )
-        problem = problem_in(entry.problem)
-        status: Status = "failed" if entry.status is EntryStatus.FAILED else "abandoned"
-        return Step(
-            key=entry.key,
-            name="late outcome" if late else f"attempt {mark}",
-            title=f"{told.title}: {'late outcome' if late else f'attempt {mark}'}",
-            kind="note",
-            status=status,
-            function=function_name(entry),
-            started_at=entry.started_at,
-            ended_at=entry.ended_at,
-            cost=cost_in(entry),
-            who=entry.subject,
-            reasons=(Reason("record", words),),
-            problem=problem,
-            input=entry.input,
-            output=entry.output,
-        )
 
 
 def _named(step: Step, name: str) -> Step:

@@ -150,7 +150,7 @@ def _draw(page: _Page, step: Step | None, more: int, guide: str, *, last: bool) 
     inner = [*notable(step.steps, _MOST_ROUNDS)]
     under = guide + below + ("│  " if inner else "   ")
     for text, style in _details(page, step):
-        for line in page.wrapped(text, page.width - len(under), 2):
+        for line in page.wrapped(text, page.width - len(under), 4):
             page.add((under, "dim"), (line, style))
     if step.waits is not None and step.waits.command:
         page.add((under, "dim"), (step.waits.command, "bold"))

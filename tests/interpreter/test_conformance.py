@@ -1,18 +1,23 @@
 """The specification's conformance kit, its features unmodified."""
 
+import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from orchestrion.core import EntryKind, Journal, Run, RunStatus, SystemClock
+from orchestrion.egress import Egress
 from orchestrion.expressions import Expressions
-from orchestrion.journal import MemoryJournal
+from orchestrion.functions import HttpFunction
+from orchestrion.journal import DurableJournal, MemoryJournal
 from orchestrion.spec import parse_yaml, to_json
+from orchestrion.store import Store
 from orchestrion.testing import Stage, read_document, walk_document
 
 pytestmark = pytest.mark.anyio
@@ -98,9 +103,38 @@ def check(step: str, expected: object, run: Run, order: list[str]) -> None:
             pytest.fail(f"unknown step {step!r}")
 
 
-@pytest.fixture(params=["memory"])
-async def journal() -> Journal:
-    return MemoryJournal(SystemClock())
+PETS = [{"id": number, "name": f"pet {number}", "status": "available"} for number in (1, 2)]
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    """What the kit's remote hosts answer."""
+    path = request.url.path
+    if found := re.fullmatch(r"/v2/pet/([12])", path):
+        return httpx.Response(200, json=PETS[int(found[1]) - 1])
+    if path == "/v2/pet/findByStatus":
+        return httpx.Response(200, json=PETS if request.url.params["status"] == "available" else [])
+    if found := re.fullmatch(r"/basic-auth/([^/]+)/([^/]+)", path):
+        expected = "Basic " + base64.b64encode(f"{found[1]}:{found[2]}".encode()).decode()
+        return httpx.Response(200 if request.headers.get("Authorization") == expected else 401, json={"user": found[1]})
+    return httpx.Response(404, json={"path": path})
+
+
+def stage() -> Stage:
+    stub = httpx.MockTransport(answer)
+    hosts = ("petstore.swagger.io", "httpbin.org")
+    return Stage(functions=(HttpFunction(Egress(hosts, stubs=dict.fromkeys(hosts, stub))),))
+
+
+@pytest.fixture(params=["memory", "durable"])
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Journal]:
+    if request.param == "memory":
+        yield MemoryJournal(SystemClock())
+        return
+    store = Store.open(tmp_path / "kit.db", mode="own")
+    durable = DurableJournal(store, SystemClock())
+    yield durable
+    await durable.close()
+    store.close()
 
 
 @pytest.mark.skipif(not KIT.is_dir(), reason="ORCHESTRION_TEST_DATA names no folder with the conformance kit")
@@ -110,7 +144,7 @@ async def test_scenario(scenario: Scenario, journal: Journal) -> None:
         pytest.skip("openapi is refused in this release")
     async with Expressions() as expressions:
         run = await walk_document(
-            read_document(scenario.document), scenario.input, journal=journal, stage=Stage(), evaluator=expressions
+            read_document(scenario.document), scenario.input, journal=journal, stage=stage(), evaluator=expressions
         )
     entries = await journal.entries(run.id)
     order = [

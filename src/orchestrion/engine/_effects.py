@@ -16,6 +16,7 @@ from orchestrion.core import (
     Composite,
     Datum,
     Decision,
+    Deny,
     Diverged,
     Effects,
     Entry,
@@ -28,6 +29,7 @@ from orchestrion.core import (
     Json,
     LeafContext,
     Nature,
+    NeedsApproval,
     Outcome,
     Problem,
     Put,
@@ -162,11 +164,28 @@ class WalkEffects:
         )
         if nature.effect == "none":
             return Allow()
+        recorded = self._decided(invocation.key)
+        if recorded is not None:
+            return recorded
         run = self.walk.run
         return self.outside.gate.decide(
             call_of(invocation, nature, self.walk.run_name),
             Evidence(run_id=run.id, workflow=self.walk.run_name, subject=run.subject),
         )
+
+    def _decided(self, key: str) -> Decision | None:
+        """What was decided about the call at `key` on an earlier walk, whatever policies say by now."""
+        if (asked := self.walk.entries.get(f"{key}/approval/1")) is not None:
+            question = Question.from_json(asked.input)
+            return NeedsApproval(role=question.role or "", reason=question.title)
+        entry = self.walk.entries.get(key) or self.walk.entries.get(f"{key}/enter")
+        match cast("dict[str, str] | None", entry.decision if entry else None):
+            case {"verdict": "allow"}:
+                return Allow()
+            case {"verdict": "deny", "reason": reason}:
+                return Deny(reason=reason)
+            case _:
+                return None
 
     # --- people, time, children ---
 

@@ -200,7 +200,8 @@ async def decide_and_wait(
     if evidence.approved_by:
         record |= {"approved_by": evidence.approved_by, "approved_by_role": evidence.approved_by_role}
     if isinstance(decision, Deny):
-        problem = PolicyDenied("policy-denied", decision.reason).problem.at(invocation.task)
+        refused = PolicyDenied("policy-denied", decision.reason).problem.at(invocation.task)
+        problem = Problem.model_validate({**refused.to_json(), "refused_by": "person" if approvals else "policy"})
         now = walk.clock.now()
         await walk.commit(
             Put(replace(intent, status=EntryStatus.FAILED, decision=record, problem=problem.to_json(), ended_at=now))

@@ -86,7 +86,7 @@ async def _call(interpreter: "Interpreter", strand: Strand, task: CallTask, key:
         passed, _ = await interpreter.task(strand, defined, f"{key}/call/{defined.name}#1", arguments)
         return passed
     if task.kind == "http":
-        arguments = _expanded(arguments, evaluation.input)
+        arguments = _expanded(task, arguments, evaluation.input)
     idempotent = task.metadata.get("idempotent")
     outcome = await strand.effects.invoke(
         Invocation(
@@ -101,11 +101,16 @@ async def _call(interpreter: "Interpreter", strand: Strand, task: CallTask, key:
     return Passed(outcome.output)
 
 
-def _expanded(arguments: Datum, given: Datum) -> Datum:
-    """The endpoint's URI template, expanded with the members of the task's input."""
+def _expanded(task: CallTask, arguments: Datum, given: Datum) -> Datum:
+    """The endpoint's URI template, expanded with the members of the task's input.
+
+    Only what the author wrote is a template: what an expression gave is data, whatever braces it holds.
+    """
     members = cast("Mapping[str, Json]", given.value if isinstance(given.value, Mapping) else {})
     value = dict(cast("Mapping[str, Json]", arguments.value))
     endpoint = value["endpoint"]
+    if {"/endpoint", "/endpoint/uri"} & {*task.arguments.places}:
+        return arguments
     if isinstance(endpoint, str):
         value["endpoint"] = expand_uri(endpoint, members)
     elif isinstance(endpoint, Mapping) and isinstance(uri := endpoint.get("uri"), str):

@@ -154,6 +154,15 @@ def test_a_manager_reads_what_came_in_and_what_became_of_it(played: Plays) -> No
         assert words in text
 
 
+def test_the_choices_that_made_the_run_stand_at_the_top(played: Plays) -> None:
+    top = parsed(played["denied"]).text.partition("How the time went")[0]
+    assert "What was decided Router support-intents is 93 % sure of billing" in top
+    assert "Refund 900.00 was refused: Policy 'refund-cap-500' forbids it: The service desk pays back" in top
+    assert "Refund 250.00 was approved by ana" in parsed(played["approved"]).text
+    assert "Bo answered: Ask person" in parsed(played["answered"]).text
+    assert "What was decided" not in parsed(played["failing"]).text
+
+
 def test_problems_stand_open_with_their_hint(played: Plays) -> None:
     found = parsed(played["failing"])
     assert "Why it stopped Bank away The bank does not answer. What to do: Try again later. bank-away" in re.sub(

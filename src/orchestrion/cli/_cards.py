@@ -102,8 +102,8 @@ def _folded(step: Step, inner: Html) -> Html:
 
 
 def _facts(step: Step, timezone: str) -> list[str]:
-    facts = [_kind(step)]
-    if step.who and step.kind in ("agent", "tool", "approval", "person", "inquiry", "note"):
+    facts = [sentence(entity(step.who)) if step.kind == "agent" and step.who else _kind(step)]
+    if step.who and step.kind in ("tool", "approval", "person", "inquiry", "note"):
         facts.append(entity(step.who))
     if step.started_at is not None:
         facts.append(clock(step.started_at, timezone))
@@ -132,7 +132,7 @@ def _reasons(reasons: Sequence[Reason]) -> Html | None:
         return None
     labels = ["" if before and before.about == one.about else _ABOUT[one.about] for before, one in _paired(reasons)]
     lines = (
-        tag("div", tag("dt", label), tag("dd", _sentence(one.text))) for label, one in zip(labels, reasons, strict=True)
+        tag("div", tag("dt", label), tag("dd", sentence(one.text))) for label, one in zip(labels, reasons, strict=True)
     )
     return tag("dl", *lines, class_="why")
 
@@ -142,7 +142,7 @@ def _paired(reasons: Sequence[Reason]) -> Iterator[tuple[Reason | None, Reason]]
     return zip((None, *reasons), reasons, strict=False)
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
@@ -161,13 +161,13 @@ def trouble(problem: Problem) -> Html:
 
 def await_(waits: Waiting, timezone: str) -> Html:
     """What is waited for, for how long at most, and what ends it."""
-    whom = f"{_sentence(waits.whom)} is asked to {waits.what}" if waits.whom else f"Waits for {waits.what}"
+    whom = f"{sentence(waits.whom)} is asked to {waits.what}" if waits.whom else f"Waits for {waits.what}"
     since = f"since {moment(waits.since, timezone)}" if waits.since is not None else ""
     until = f"until {moment(waits.until, timezone)} at the latest" if waits.until is not None else ""
     return tag(
         "div",
         tag("strong", f"{whom}."),
-        tag("p", _sentence(", ".join(each for each in (since, until) if each)) + ".") if since or until else None,
+        tag("p", sentence(", ".join(each for each in (since, until) if each)) + ".") if since or until else None,
         tag("p", tag("code", waits.command)) if waits.command else None,
         class_="waits",
     )

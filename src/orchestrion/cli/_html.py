@@ -8,13 +8,15 @@ from importlib.resources import files
 from orchestrion import __version__
 from orchestrion.core import Entry, Run, canonical
 
-from ._cards import await_, cards, trouble, value_block
+from ._cards import await_, cards, sentence, trouble, value_block
 from ._markup import Html, document, stylesheet, tag
 from ._phrases import counted, entity, lasting, moment, price
-from ._step import Story
+from ._reasons import given_by
+from ._step import Step, Story
 from ._waterfall import waterfall
 
 _MOST_ENTRIES = 2_000
+_MOST_DECISIONS = 6
 _RUN_SIGNS: Mapping[str, tuple[str, str]] = {
     "completed": ("✓", "done"),
     "faulted": ("✗", "failed"),
@@ -78,9 +80,39 @@ def _head(told: Story) -> Html:
             tag("div", tag("h2", "What became of it"), tag("p", told.became, class_="fate")),
             class_="two",
         ),
+        _decided(told),
         tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in _figures(told)), class_="figures"),
         class_="top",
     )
+
+
+def _decided(told: Story) -> Html | None:
+    """The choices that made this run what it is, in a few lines."""
+    lines = [line for step in told.every() if (line := _decision(step)) is not None]
+    if not lines:
+        return None
+    over = len(lines) - _MOST_DECISIONS
+    more = tag("li", f"and {over:,} more, below") if over > 0 else None
+    shown = (tag("li", sentence(line)) for line in lines[:_MOST_DECISIONS])
+    return tag("div", tag("h2", "What was decided"), tag("ul", *shown, more), class_="decided")
+
+
+def _decision(step: Step) -> str | None:
+    """Worth a line: where a message was sent, what was refused or approved, what a person answered."""
+    reasons = [reason.text for reason in step.reasons]
+    match step.kind:
+        case "call" if step.function.startswith("route:") and reasons:
+            return reasons[0]
+        case "call" | "tool" if step.status == "denied":
+            return f"{step.title} was {next((text for text in reasons if text.startswith('refused')), 'refused')}"
+        case "call" | "tool" if step.ruling is not None and step.ruling.approved_by:
+            return f"{step.title} was approved by {step.ruling.approved_by}"
+        case "person" if step.status in ("done", "denied"):
+            return f"{given_by(step.who)} {'answered' if step.status == 'done' else 'declined'}: {step.title}"
+        case "agent" if reasons:
+            return f"{step.title}: {reasons[0]}"
+        case _:
+            return None
 
 
 def _figures(told: Story) -> Iterator[tuple[str, str]]:

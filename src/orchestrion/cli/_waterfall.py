@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ._markup import Html, tag
 from ._phrases import clock, lasting
-from ._step import Step, Story, notable
+from ._step import SIGNS, Step, Story, notable
 
 _MOST_ROWS, _MOST_ALIKE = 60, 12
 _SQUEEZE = 0.35
@@ -108,12 +108,14 @@ def _row(step: Step, depth: int, scale: Scale, end: float, anchors: dict[str, st
     ended = step.ended_at if step.ended_at is not None else end
     left, right = (f"{scale.place(at) * 98 + 1:.2f}%" for at in (began, max(ended, began)))
     took = lasting(step.duration_s) if step.duration_s is not None else step.status
+    if step.status != "done":
+        took = f"{SIGNS[step.status]} {took}"
     bar = tag("line", x1=left, x2=right, y1="50%", y2="50%")
     anchor = anchors.get(step.key)
     return tag(
         "div",
         tag("a", step.title, href=f"#{anchor}") if anchor else tag("span", step.title),
-        tag("svg", bar, role="img", aria_label=f"{step.title}: {took}", class_=f"bar {step.status}"),
+        tag("svg", bar, role="img", aria_label=f"{step.title}: {step.status}, {took}", class_=f"bar {step.status}"),
         tag("span", took, class_="took"),
         class_=f"row d{min(depth, 4)}",
     )

@@ -18,7 +18,6 @@ from orchestrion.core import (
     Faulted,
     Invocation,
     Json,
-    Leaf,
     LeafContext,
     Outcome,
     Permit,
@@ -456,7 +455,6 @@ async def test_the_conformance_kits_hosts_are_answered_by_a_stub() -> None:
 )  # fmt: skip
 def test_the_nature_of_a_call(method: str, effect: str, idempotent: bool) -> None:
     leaf = HttpFunction(Egress())
-    assert isinstance(leaf, Leaf)
     nature = leaf.nature({"method": method, "endpoint": {"uri": "https://API.example.com:8443/x"}})
     assert (nature.effect, nature.idempotent) == (effect, idempotent)
     assert nature.resource == ("Host", "api.example.com:8443")

@@ -28,6 +28,7 @@ from ._function import (
     Nature,
     Outcome,
     Secrets,
+    is_composite,
 )
 from ._gate import Permit, permitted, require_permit
 from ._governance import Allow, Call, Decision, Deny, Evidence, Gate, NeedsApproval, OpenGate, decision_json
@@ -54,7 +55,7 @@ from ._journal import (
     Tell,
     Write,
 )
-from ._json import Json, canonical, digest, dump, parse
+from ._json import Json, canonical, digest, dump, fingerprint, parse
 from ._problem import ERROR_TYPES, Problem, canonical_error_type
 
 __all__ = [
@@ -130,6 +131,8 @@ __all__ = [
     "derived_id",
     "digest",
     "dump",
+    "fingerprint",
+    "is_composite",
     "iso",
     "labels_from",
     "labels_json",

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeGuard
 
 from ._datum import Datum
-from ._json import Json, digest
+from ._json import Json, fingerprint
 
 _ATTEMPT = re.compile(r"~\d+")
 
@@ -76,7 +76,7 @@ class Invocation:
         """Identifies what is called with what, wherever it stands."""
         acting = self.acting
         who = [acting.principal[0], acting.principal[1], acting.action, acting.arguments] if acting else None
-        return digest([self.function, self.arguments.value, who, self.metadata])
+        return fingerprint([self.function, self.arguments.value, who, self.metadata])
 
     def operation(self) -> str:
         """The key without attempts: with the digest, what an idempotency key is derived from, so that a retry repeats nothing."""
@@ -133,7 +133,6 @@ class LeafContext:
     subject: str | None = None
 
 
-@runtime_checkable
 class Leaf(Protocol):
     """A function that does one thing, performed and recorded as one entry."""
 
@@ -149,7 +148,6 @@ class Leaf(Protocol):
         ...
 
 
-@runtime_checkable
 class Composite(Protocol):
     """A function made of other calls: code over Effects, always walked again, never recorded as a whole."""
 
@@ -162,6 +160,11 @@ class Composite(Protocol):
 
 
 Function = Leaf | Composite
+
+
+def is_composite(function: Function) -> TypeGuard[Composite]:
+    """Whether a function is made of other calls."""
+    return hasattr(function, "run")
 
 
 class Catalog(Protocol):

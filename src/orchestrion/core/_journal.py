@@ -85,6 +85,41 @@ class Entry:
     ended_at: float | None = None
     epoch: int = 0
 
+    def ended(
+        self,
+        status: EntryStatus,
+        at: float,
+        *,
+        output: Json = None,
+        labels: Mapping[str, Sequence[str]] | None = None,
+        problem: Json = None,
+        why: Json = None,
+        cost: Json = None,
+        model: str | None = None,
+    ) -> "Entry":
+        """The entry with its outcome. Written out, for `replace` takes as long as all else that a step costs."""
+        return Entry(
+            key=self.key,
+            kind=self.kind,
+            status=status,
+            task=self.task,
+            function=self.function,
+            digest=self.digest,
+            input=self.input,
+            output=output,
+            problem=problem,
+            labels=labels,
+            decision=self.decision,
+            why=self.why if why is None else why,
+            cost=cost,
+            model=model,
+            versions=self.versions,
+            subject=self.subject,
+            started_at=self.started_at,
+            ended_at=at,
+            epoch=self.epoch,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

@@ -31,6 +31,11 @@ def digest(value: Json) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
+def fingerprint(value: object) -> str:
+    """SHA-256 of the compact text with keys in the order given: cheaper than `digest`, for what is always built the same way."""
+    return hashlib.sha256(to_json(value, inf_nan_mode="constants")).hexdigest()
+
+
 def dump(value: Json) -> str:
     """Compact JSON text, keys in the order given.
 

@@ -13,7 +13,6 @@ from orchestrion.core import (
     Catalog,
     ChildStart,
     CloseRequests,
-    Composite,
     Datum,
     Decision,
     Deny,
@@ -27,6 +26,7 @@ from orchestrion.core import (
     Gate,
     Invocation,
     Json,
+    Leaf,
     LeafContext,
     Nature,
     NeedsApproval,
@@ -41,6 +41,7 @@ from orchestrion.core import (
     Secrets,
     UserError,
     derived_id,
+    is_composite,
     iso,
     labels_from,
 )
@@ -104,25 +105,24 @@ class WalkEffects:
     async def invoke(self, invocation: Invocation) -> Outcome:
         self.require_open()
         function = self.outside.catalog.resolve(invocation.function)
-        if isinstance(function, Composite):
+        if is_composite(function):
             if invocation.acting is not None:
                 await self._enter(invocation)
             return await function.run(invocation, self)
-        leaf = function
-        run = self.walk.run
-        context = LeafContext(
-            run_id=run.id,
-            idempotency_key=derived_id(run.id, invocation.operation(), invocation.digest()),
-            secrets=self.outside.secrets,
-            subject=run.subject,
-        )
-        return await perform_leaf(
-            self,
-            self.outside.gate,
-            invocation,
-            leaf.nature(cast("dict[str, Json]", invocation.arguments.value)),
-            lambda: leaf.perform(invocation, context),
-        )
+        leaf = cast("Leaf", function)
+
+        async def perform(digest: str) -> Outcome:
+            run = self.walk.run
+            context = LeafContext(
+                run_id=run.id,
+                idempotency_key=derived_id(run.id, invocation.operation(), digest),
+                secrets=self.outside.secrets,
+                subject=run.subject,
+            )
+            return await leaf.perform(invocation, context)
+
+        nature = leaf.nature(cast("dict[str, Json]", invocation.arguments.value))
+        return await perform_leaf(self, self.outside.gate, invocation, nature, perform)
 
     async def _enter(self, invocation: Invocation) -> None:
         """Policy decides before an agent enters a composite; the decision stands in an entry of its own."""
@@ -152,15 +152,15 @@ class WalkEffects:
     async def record(
         self, invocation: Invocation, nature: Nature, perform: Callable[[], Awaitable[Outcome]]
     ) -> Outcome:
-        return await perform_leaf(self, self.outside.gate, invocation, nature, perform)
+        return await perform_leaf(self, self.outside.gate, invocation, nature, lambda _: perform())
 
     async def decide(self, invocation: Invocation) -> Decision:
         self.require_open()
         function = self.outside.catalog.resolve(invocation.function)
         nature = (
             _entering(invocation)
-            if isinstance(function, Composite)
-            else function.nature(cast("dict[str, Json]", invocation.arguments.value))
+            if is_composite(function)
+            else cast("Leaf", function).nature(cast("dict[str, Json]", invocation.arguments.value))
         )
         if nature.effect == "none":
             return Allow()

@@ -76,9 +76,9 @@ async def perform_leaf(
     gate: Gate,
     invocation: Invocation,
     nature: Nature,
-    perform: Callable[[], Awaitable[Outcome]],
+    perform: Callable[[str], Awaitable[Outcome]],
 ) -> Outcome:
-    """One leaf call, once. Raises: Faulted with the recorded problem; Diverged through the walk."""
+    """One leaf call, once. `perform` is given the call's digest. Raises: Faulted with the recorded problem; Diverged through the walk."""
     walk, key = effects.walk, invocation.key
     effects.require_open()
     digest = invocation.digest()
@@ -113,7 +113,7 @@ async def perform_leaf(
         intent = replace(intent, decision=await decide_and_wait(effects, gate, invocation, nature, intent))
         if nature.effect == "write":
             await walk.commit(Put(intent))
-    return await _perform(walk, effects.scope, intent, perform)
+    return await _perform(walk, effects.scope, intent, lambda: perform(digest))
 
 
 def _idempotent(invocation: Invocation, nature: Nature) -> bool:
@@ -265,15 +265,14 @@ async def _perform(walk: Walk, scope: Scope, intent: Entry, perform: Callable[[]
             hint="The log has the details.",
         ).problem.at(intent.task)
     else:
-        ended = replace(
-            intent,
-            status=EntryStatus.COMPLETED,
+        ended = intent.ended(
+            EntryStatus.COMPLETED,
+            walk.clock.now(),
             output=outcome.output.value,
             labels=stored_labels(outcome.output.labels),
             why=outcome.why,
             cost=outcome.cost.to_json() if outcome.cost else None,
             model=outcome.model,
-            ended_at=walk.clock.now(),
         )
         await _record(walk, scope, ended)
         return outcome

@@ -286,9 +286,7 @@ def second_scene(desk: Desk, undisturbed: Desk, messages: Sequence[Message]) -> 
     outcome = finish(desk)
     good = set(range(1, len(messages) + 1)) - {bad["row"] for bad in outcome.quarantined}
     lost, repeated, again, unsure = compare(desk, outcome, good)
-    same = (
-        "the same as without the kill" if desk.refunds() == undisturbed.refunds() else "NOT those of the first scene"
-    )
+    same = "the same as without the kill" if desk.refunds() == undisturbed.refunds() else "NOT those of the first scene"
     told = (
         f"Killed in mid-batch: [bold]{lost} lost, {repeated} repeated[/]. Each of the {len(good)} messages has one answer or "
         f"waits for a person; {len(desk.refunds())} refunds were paid, {same}."

@@ -111,7 +111,7 @@ def install(wanted):
     if not has_uv():
         call([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps",
               "--requirement", "requirements-uv.lock"])  # fmt: skip
-    call([*uv, "sync", *into, "--require-hashes", LOCKS[wanted]])
+    call([*uv, "sync", *into, "--compile-bytecode", "--require-hashes", LOCKS[wanted]])
     call([*uv, "install", *into, "--no-deps", "--no-build-isolation", "--offline", "--editable", "."])
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from orchestrion.app import open_rooms
 from orchestrion.core import RunStatus, SystemClock
 from orchestrion.journal import MemoryJournal

@@ -29,6 +29,7 @@ from orchestrion.core import (
     Run,
     RunStatus,
     SystemClock,
+    TransientError,
     UserError,
     Write,
     derived_id,
@@ -322,6 +323,27 @@ async def test_a_dead_writer_fails_whoever_waits() -> None:
         run = await engine.start(new_run("r1"))
         with pytest.raises(BugError, match="writer died"):
             await asyncio.wait_for(engine.settle(run.id), 5)
+
+
+async def test_a_write_that_fails_for_want_of_space_is_made_good_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrion.engine._engine.RETRY_STORE_S", 0.01)
+    ledger, memory = Ledger(), MemoryJournal(SystemClock())
+    full = [True, True]
+
+    class Full(SlowJournal):
+        def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+            if not full:
+                return memory.write(run_id, epoch, writes)
+            full.pop()
+            failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            failed.set_exception(TransientError("disk-full", "There is no space left."))
+            return failed
+
+    async def one(_: Run, effects: Effects) -> Datum:
+        return (await effects.invoke(call("/do/0/a#1", value="kept"))).output
+
+    run = await finish(Stage(functions=(counting(ledger),)), cast("Journal", Full(memory, "")), one)
+    assert (run.status, run.output) == (RunStatus.COMPLETED, "kept")
 
 
 # --- rule 7 ---

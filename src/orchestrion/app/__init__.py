@@ -1,9 +1,13 @@
-"""Wires the rooms; alone in knowing them all."""
+"""Wires the rooms; alone in knowing them all. Each name is imported when first used: looking at runs needs little of it."""
 
-from ._app import App, Rooms, conduct, open_app, open_rooms, require_input, require_role
-from ._batch import Row, RowFile, open_rows
-from ._journals import Mode, migrate_store, open_journal
-from ._project import Checked, routers_of
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._app import App, Rooms, conduct, open_app, open_rooms, require_input, require_role
+    from ._batch import Row, RowFile, open_rows
+    from ._journals import Mode, migrate_store, open_journal
+    from ._project import Checked, routers_of
 
 __all__ = [
     "App",
@@ -22,3 +26,16 @@ __all__ = [
     "require_role",
     "routers_of",
 ]
+
+_HOMES = {
+    **dict.fromkeys(("App", "Rooms", "conduct", "open_app", "open_rooms", "require_input", "require_role"), "_app"),
+    **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
+    **dict.fromkeys(("Mode", "migrate_store", "open_journal"), "_journals"),
+    **dict.fromkeys(("Checked", "routers_of"), "_project"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -148,7 +148,8 @@ def _shape(header: Sequence[str], cells: Sequence[str]) -> list[str]:
         if _shown(cell) != cell
     ]
     if len(cells) != len(header):
-        reasons.append(f"row: {len(cells)} columns where the header has {len(header)}")
+        count = f"{len(cells)} column{'' if len(cells) == 1 else 's'}"
+        reasons.append(f"row: {count} where the header has {len(header)}")
     return reasons
 
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from orchestrion.app import App
 from orchestrion.core import Answer, Datum, Json, Request, RequestStatus, SystemClock, UserError, Verdict, iso
@@ -20,7 +21,7 @@ def list_requests(*, everything: bool, project: Path, as_json: bool) -> None:
         async with AsyncExitStack() as stack:
             journal = await journal_of(stack, project)
             status = None if everything else RequestStatus.OPEN
-            found = await journal.requests(status=status) if journal else []
+            found = await journal.requests(status=status) if journal else ()
         if as_json:
             print_json([request_json(request) for request in found])
         elif found:
@@ -34,15 +35,24 @@ def list_requests(*, everything: bool, project: Path, as_json: bool) -> None:
 
 
 def _table(found: Sequence[Request]) -> Table:
+    """Ids whole, so that they can be copied; the rest makes room."""
     table = Table(box=None, pad_edge=False)
-    for column in ("request", "kind", "what", "for", "since", "status"):
-        table.add_column(column, no_wrap=column != "what")
+    table.add_column("request", no_wrap=True, min_width=36)
+    table.add_column("what", overflow="fold")
+    table.add_column("for", overflow="fold")
     for request in found:
         question = request.question
         whom = question.role or question.user or "anybody"
-        status = request.status if request.answer is None else f"{request.answer.verdict} by {request.answer.by}"
-        table.add_row(request.id, question.kind, question.title, whom, iso(request.created_at)[:19], status)
+        said = f"{request.answer.verdict} by {request.answer.by}" if request.answer else ""
+        what = f"{question.kind}: {question.title}" + (
+            f" ({said or request.status})" if said or not _open(request) else ""
+        )
+        table.add_row(request.id, Text(what), whom)
     return table
+
+
+def _open(request: Request) -> bool:
+    return request.status is RequestStatus.OPEN
 
 
 async def _required(project: Path, fragment: str) -> Request:

@@ -11,6 +11,7 @@ app = typer.Typer(
     epilog="Begin with `orchestrion init`, then `orchestrion run`. Everything a command prints for people it prints for scripts with --json.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 runs = typer.Typer(help="Look at runs, and set them going, back or aside.", no_args_is_help=True)
@@ -52,7 +53,7 @@ def validate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check workflows, agents, playbooks and policies; all findings at once."""
+    """Check a project's files; all findings at once."""
     from ._validate import validate
 
     validate(paths or [HERE], as_json=as_json)
@@ -97,7 +98,10 @@ def run(
 
 @app.command()
 def work(project: Project = HERE) -> None:
-    """Advance everything that can be advanced: paused batches, timers that rang, answers that came. Ctrl-C pauses."""
+    """Advance whatever can be advanced, until Ctrl-C.
+
+    Paused batches, timers that rang, answers that came.
+    """
     from ._work import work
 
     work(project)
@@ -105,7 +109,10 @@ def work(project: Project = HERE) -> None:
 
 @app.command()
 def doctor(project: Project = HERE, as_json: Json = False) -> None:
-    """Check that this machine and this project can work, and say what to do where not."""
+    """Check that this machine and project can work.
+
+    Says what to do where not.
+    """
     from ._doctor import doctor
 
     doctor(project, as_json=as_json)

@@ -31,7 +31,7 @@ async def journal_of(stack: AsyncExitStack, project: Path) -> Journal | None:
 
 async def required(journal: Journal | None, fragment: str) -> tuple[Journal, Run]:
     """The run of an id or a part of it. Raises: UserError `unknown-run`, `ambiguous-run`."""
-    found = await journal.find(fragment) if journal else []
+    found = await journal.find(fragment) if journal else ()
     run_id = one_of(found, fragment, "run")
     run = await journal.run(run_id) if journal else None
     if journal is None or run is None:
@@ -46,7 +46,7 @@ def list_runs(
         async with AsyncExitStack() as stack:
             journal = await journal_of(stack, project)
             which = RunFilter(status=[_status(name) for name in status], workflow=workflow, batch=batch, limit=limit)
-            runs = await journal.runs(which) if journal else []
+            runs = await journal.runs(which) if journal else ()
             if as_json:
                 print_json([run_json(run) for run in runs])
             elif runs:
@@ -67,13 +67,15 @@ def _status(name: str) -> RunStatus:
 
 
 def _table(runs: Sequence[Run]) -> Table:
+    """Ids whole, so that they can be copied; the rest makes room."""
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "workflow", "status", "began", "took"):
-        table.add_column(column, no_wrap=True)
+    table.add_column("run", no_wrap=True, min_width=36)
+    table.add_column("workflow", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    table.add_column("began", overflow="fold")
     for run in runs:
-        took = f"{run.ended_at - run.created_at:.2f} s" if run.ended_at else ""
-        name = f"{run.workflow} {run.version}" + (f" row {run.row}" if run.row is not None else "")
-        table.add_row(run.id, name, SYMBOLS[run.status], iso(run.created_at)[:19], took)
+        name = run.workflow + (f" row {run.row}" if run.row is not None else "")
+        table.add_row(run.id, name, SYMBOLS[run.status], iso(run.created_at)[:19].replace("T", " "))
     return table
 
 

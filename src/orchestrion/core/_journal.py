@@ -362,8 +362,11 @@ class Journal(Protocol):
         """When the earliest sleeper wants to be woken."""
         ...
 
-    async def release(self) -> Sequence[str]:
-        """Runs that a dead process left `running` become pending again. Called once by the process that owns the store."""
+    async def release(self, run_id: str | None = None) -> Sequence[str]:
+        """Runs that a dead process left `running` become pending again. Called once by the process that owns the store.
+
+        With `run_id`, only this one: the process itself has lost it, because a write failed for a reason that may pass.
+        """
         ...
 
     async def open_semantics(self) -> Mapping[int, Sequence[str]]:

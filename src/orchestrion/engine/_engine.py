@@ -84,6 +84,8 @@ class Engine:
         self._roots: dict[str, str] = {}
         self._busy: Counter[str] = Counter()
         self._sleepers: list[tuple[float, str]] = []
+        self._alarms: dict[str, dict[str, float]] = {}
+        """Root → runs of its tree that are asleep, and when each wants to be woken."""
         self._ringing: asyncio.TimerHandle | None = None
         self._watchers: dict[str, list[asyncio.Future[None]]] = {}
         self._ends: dict[str, Run] = {}
@@ -259,7 +261,7 @@ class Engine:
         if run_id in self._again:
             self._again.discard(run_id)
             self._wake(run_id, root)
-        elif not any(sleeper == run_id for _, sleeper in self._sleepers):
+        elif run_id not in self._alarms.get(root, ()):
             self._roots.pop(run_id, None)
         self._pump()
         self._tell_watchers([root])
@@ -290,11 +292,11 @@ class Engine:
             if ended.status.ended and run_id in self._watched:
                 self._ends[run_id] = ended
         except (WalkStopped, asyncio.CancelledError):
-            self._after_stop(walk)
+            await self._after_stop(walk)
         finally:
             del self._walks[run_id]
 
-    def _after_stop(self, walk: Walk) -> None:
+    async def _after_stop(self, walk: Walk) -> None:
         """What remains to be done for a run that was taken apart: wake it in time, or say why it stopped."""
         if walk.ending is Ending.EVICTED:
             if walk.wake_at is not None:
@@ -303,9 +305,22 @@ class Engine:
             log.warning("%s", walk.failure)
         elif isinstance(walk.failure, TransientError):
             log.warning("Run %s stops for now: %s", walk.run.id, walk.failure)
-            self._sleep_until(self._clock.now() + RETRY_STORE_S, walk.run.id)
+            await self._take_up_later(walk.run.id)
         elif walk.failure is not None and walk.failure.code == "journal-stopped":
             self._break(walk.failure)
+
+    async def _take_up_later(self, run_id: str) -> None:
+        """The store could not take a write, for a reason that may pass: the run is begun again from what it did take."""
+        while not self._stopping:
+            await asyncio.sleep(RETRY_STORE_S)
+            try:
+                await self._journal.release(run_id)
+            except TransientError:
+                continue
+            except OrchestrionError as error:
+                self._break(error)
+            self._again.add(run_id)
+            return
 
     async def _advance(self, walk: Walk) -> Run:
         """Walk the workflow once, and write how it ended."""
@@ -426,6 +441,7 @@ class Engine:
 
     def _sleep_until(self, wake_at: float, run_id: str) -> None:
         heapq.heappush(self._sleepers, (wake_at, run_id))
+        self._alarms.setdefault(self._roots.get(run_id, run_id), {})[run_id] = wake_at
         self._set_alarm()
 
     def _set_alarm(self) -> None:
@@ -440,7 +456,12 @@ class Engine:
         now = self._clock.now()
         while self._sleepers and self._sleepers[0][0] <= now:
             _, run_id = heapq.heappop(self._sleepers)
-            self._wake(run_id, self._roots.get(run_id, run_id))
+            root = self._roots.get(run_id, run_id)
+            alarms = self._alarms.get(root, {})
+            alarms.pop(run_id, None)
+            if not alarms:
+                self._alarms.pop(root, None)
+            self._wake(run_id, root)
         self._set_alarm()
 
     def _moving(self, root: str) -> bool:
@@ -448,9 +469,7 @@ class Engine:
         if self._stopping:
             return False
         soon = self._clock.now() + NEAR_S
-        return bool(self._busy[root]) or any(
-            wake_at <= soon and self._roots.get(run_id, run_id) == root for wake_at, run_id in self._sleepers
-        )
+        return root in self._busy or any(wake_at <= soon for wake_at in self._alarms.get(root, {}).values())
 
     def _tell_watchers(self, roots: Iterable[str]) -> None:
         for root in roots:

@@ -115,9 +115,9 @@ class DurableJournal:
     async def next_wake(self) -> float | None:
         return await self._reader.read(queries.next_wake)
 
-    async def release(self) -> Sequence[str]:
+    async def release(self, run_id: str | None = None) -> Sequence[str]:
         self._require_owner()
-        return await self._do(transactions.release)
+        return await self._do(transactions.release(run_id))
 
     async def open_semantics(self) -> Mapping[int, Sequence[str]]:
         return await self._reader.read(queries.open_semantics)

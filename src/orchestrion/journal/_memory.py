@@ -222,8 +222,12 @@ class MemoryJournal:
     async def next_wake(self) -> float | None:
         return min((held.due_at for held in self._open.values() if held.due_at is not None), default=None)
 
-    async def release(self) -> Sequence[str]:
-        released = [held for held in self._open.values() if held.run.status is RunStatus.RUNNING]
+    async def release(self, run_id: str | None = None) -> Sequence[str]:
+        released = [
+            held
+            for held in self._open.values()
+            if held.run.status is RunStatus.RUNNING and run_id in {None, held.run.id}
+        ]
         for held in released:
             held.run = replace(held.run, status=RunStatus.PENDING)
         return [held.run.id for held in released]

@@ -45,6 +45,7 @@ update runs set status = 'waiting', wake_at = ?, due_at = ?
 where id = ? and epoch = ? and status = 'running' and inbox_seq = ? and cancel_requested_by is null
 """
 RELEASE = "update runs set status = 'pending' where status = 'running' returning id"
+RELEASE_ONE = "update runs set status = 'pending' where status = 'running' and id = ? returning id"
 SET_RUN = """
 update runs set
     status = coalesce(?, status), output = coalesce(?, output), problem = coalesce(?, problem),

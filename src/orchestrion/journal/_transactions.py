@@ -166,8 +166,12 @@ def rest(run_id: str, epoch: int, seen_seq: int, wake_at: float | None) -> Calla
     return work
 
 
-def release(connection: Connection) -> list[str]:
-    return [str(run_id) for (run_id,) in connection.execute(sql.RELEASE).fetchall()]
+def release(run_id: str | None) -> Callable[[Connection], list[str]]:
+    def work(connection: Connection) -> list[str]:
+        found = connection.execute(sql.RELEASE) if run_id is None else connection.execute(sql.RELEASE_ONE, (run_id,))
+        return [str(released) for (released,) in found.fetchall()]
+
+    return work
 
 
 def answer(request_id: str, given: Answer, now: float, blobs: Blobs) -> Callable[[Connection], Request]:

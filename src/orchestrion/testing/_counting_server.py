@@ -3,9 +3,11 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from ._crash import Moment
 
 HANG_S = 20.0
 
@@ -13,7 +15,7 @@ HANG_S = 20.0
 class CountingServer:
     """Effects by path: how often each was asked for, and under how many idempotency keys.
 
-    POST /anything is done; /flaky fails twice per key with 503 before it is done; /missing is a 404; /hang never answers in time.
+    GET answers with the effects so far. POST /anything is done; /flaky fails twice per key with 503 before it is done; /missing is a 404; /hang never answers in time.
     """
 
     def __init__(self) -> None:
@@ -21,6 +23,8 @@ class CountingServer:
         self.done: dict[str, set[str]] = {}
         self.address = ""
         self.stopping = threading.Event()
+        self.watch: Callable[[int, Moment], None] = lambda _, __: None
+        """Called with the number of the request, before its effect and after it, while the client waits."""
         self._lock = threading.Lock()
         self._failures: Counter[str] = Counter()
 
@@ -28,6 +32,14 @@ class CountingServer:
         """Note a POST; the status to answer with."""
         with self._lock:
             self.requests[path] += 1
+            number = self.requests.total()
+        self.watch(number, "before")
+        status = self._take(path, key)
+        self.watch(number, "after")
+        return status
+
+    def _take(self, path: str, key: str) -> int:
+        with self._lock:
             if path == "/missing":
                 return 404
             if path == "/flaky" and self._failures[key] < 2:
@@ -72,6 +84,13 @@ def counting_server() -> Generator[CountingServer]:
                 return
 
         do_PUT = do_POST  # noqa: N815 the name http.server looks for
+
+        def do_GET(self) -> None:
+            answer = json.dumps(server.effects()).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 its name in http.server
             """Quiet."""

@@ -1,7 +1,7 @@
 """Scenarios on a real project folder: run to the end, killed on the way, played on until nothing is left to do."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from orchestrion.app import App, Rooms, conduct
@@ -32,7 +32,7 @@ def write_project(folder: Path, scenario: Scenario, address: str) -> Path:
     return folder
 
 
-async def play(app: App, scenario: Scenario, server: CountingServer) -> Run:
+async def play(app: App, scenario: Scenario, effects: Callable[[], Mapping[str, int]]) -> Run:
     """Start the scenario, or continue it, answering whatever is asked, until it ends.
 
     About an interrupted call the answer is the truth: it is looked up at the server.
@@ -41,17 +41,17 @@ async def play(app: App, scenario: Scenario, server: CountingServer) -> Run:
     while not run.status.ended and run.status is not RunStatus.DIVERGED:
         run = await app.engine.settle(run.id)
         for request in await app.journal.requests(status=RequestStatus.OPEN):
-            await app.engine.answer(request.id, _answer(request.question.kind, scenario.answers, server))
+            await app.engine.answer(request.id, _answer(request.question.kind, scenario.answers, effects))
     return run
 
 
-def _answer(kind: str, answers: Mapping[str, object], server: CountingServer) -> Answer:
+def _answer(kind: str, answers: Mapping[str, object], effects: Callable[[], Mapping[str, int]]) -> Answer:
     now = SystemClock().now()
     match kind:
         case "approval":
             return Answer(verdict="approved", by="ana", at=now)
         case "interrupted":
-            if "/letter" in server.effects():
+            if "/letter" in effects():
                 return Answer(verdict="performed", by="ana", at=now, value=Datum({"said": "ana"}))
             return Answer(verdict="again", by="ana", at=now)
         case _:
@@ -72,7 +72,7 @@ async def play_with_crash(
     clock = clock or SystemClock()
     dying = CrashingJournal(journal, at=at, moment=moment)
     async with conduct(rooms, dying.journal, clock=clock) as app:
-        playing = asyncio.ensure_future(play(app, scenario, server))
+        playing = asyncio.ensure_future(play(app, scenario, server.effects))
         crash = asyncio.ensure_future(dying.crashed.wait())
         await asyncio.wait([playing, crash], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         crash.cancel()
@@ -81,4 +81,4 @@ async def play_with_crash(
         playing.cancel()
         await dying.bury(app.engine)
     async with conduct(rooms, journal, clock=clock) as app:
-        return await asyncio.wait_for(play(app, scenario, server), PATIENCE_S), True
+        return await asyncio.wait_for(play(app, scenario, server.effects), PATIENCE_S), True

@@ -32,6 +32,9 @@ class Scenario:
     """Whether a kill may end in a person's inbox."""
     answers: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
+    def __str__(self) -> str:
+        return self.name
+
 
 ANYTHING: Json = "..."
 

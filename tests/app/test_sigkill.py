@@ -1,0 +1,73 @@
+"""Real processes killed with SIGKILL while an effect is under way, on a real database: the ending is the same, effects once."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrion.testing import ANYTHING, SCENARIOS, CountingServer, Moment, Scenario, counting_server, write_project
+
+SEED = 20261123
+MOST_S = 60
+
+
+def play(folder: Path, scenario: Scenario, server: CountingServer) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "orchestrion.testing.killable", str(folder), scenario.name, server.address]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ending(process: "subprocess.Popen[str]") -> Mapping[str, Any]:
+    out, err = process.communicate(timeout=MOST_S)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def kill_during(scenario: Scenario, folder: Path, number: int, moment: Moment) -> None:
+    with counting_server() as server:
+        write_project(folder, scenario, server.address)
+        process = play(folder, scenario, server)
+
+        def strike(count: int, at: Moment) -> None:
+            if (count, at) == (number, moment) and process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+
+        server.watch = strike
+        process.communicate(timeout=MOST_S)
+        killed = process.returncode == -signal.SIGKILL
+        server.watch = lambda _, __: None
+        end = ending(play(folder, scenario, server))
+        where = f"{scenario.name} killed {moment} effect {number} took place ({killed=})"
+        assert end["status"] == "completed", f"{where}: {end}"
+        assert scenario.output in (ANYTHING, end["output"]), where
+        assert server.effects() == scenario.effects, where
+        if scenario.promises_interrupted:
+            assert server.requests["/letter"] <= 1 + (killed and moment == "before"), where
+
+
+def points(count: int) -> list[tuple[Scenario, int, Moment]]:
+    """Sampled kill points: which scenario, which request, before or after its effect."""
+    draw = random.Random(SEED)
+    moments: tuple[Moment, Moment] = ("before", "after")
+    return [
+        (scenario, draw.randint(1, sum(scenario.effects.values())), draw.choice(moments))
+        for scenario in (draw.sample(SCENARIOS, len(SCENARIOS)) * 3)[:count]
+    ]
+
+
+@pytest.mark.parametrize(("scenario", "number", "moment"), points(5), ids=str)
+def test_killed_at_a_few_points(scenario: Scenario, number: int, moment: Moment, tmp_path: Path) -> None:
+    kill_during(scenario, tmp_path, number, moment)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("scenario", "number", "moment"), points(30), ids=str)
+def test_killed_at_thirty_points(scenario: Scenario, number: int, moment: Moment, tmp_path: Path) -> None:
+    kill_during(scenario, tmp_path, number, moment)

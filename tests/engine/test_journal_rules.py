@@ -32,6 +32,7 @@ from orchestrion.core import (
     TransientError,
     UserError,
     Write,
+    Written,
     derived_id,
 )
 from orchestrion.engine import Engine, Interpret, WalkStopped
@@ -254,16 +255,19 @@ class SlowJournal:
         self.queued = asyncio.Event()
         self.go = asyncio.Event()
 
-    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
         if not any(isinstance(write, Put) and write.entry.key == self._slow_key for write in writes):
             return self._inner.write(run_id, epoch, writes)
         self.queued.set()
+        written = Written(loop=asyncio.get_running_loop())
 
         async def later() -> None:
             await self.go.wait()
             await self._inner.write(run_id, epoch, writes)
+            written.set_result(None)
 
-        return asyncio.ensure_future(later())
+        self.writing = asyncio.ensure_future(later())
+        return written
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
@@ -310,8 +314,8 @@ async def test_a_dead_writer_fails_whoever_waits() -> None:
     memory = MemoryJournal(SystemClock())
 
     class Dead(SlowJournal):
-        def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
-            failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
+            failed = Written(loop=asyncio.get_running_loop())
             failed.set_exception(BugError("journal-stopped", "The writer died."))
             return failed
 
@@ -331,11 +335,11 @@ async def test_a_write_that_fails_for_want_of_space_is_made_good_later(monkeypat
     full = [True, True]
 
     class Full(SlowJournal):
-        def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+        def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
             if not full:
                 return memory.write(run_id, epoch, writes)
             full.pop()
-            failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            failed = Written(loop=asyncio.get_running_loop())
             failed.set_exception(TransientError("disk-full", "There is no space left."))
             return failed
 

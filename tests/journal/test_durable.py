@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +54,7 @@ async def opened(folder: Path, clock: HandClock) -> AsyncGenerator[tuple[Durable
     store.close()
 
 
-async def codes(futures: list["asyncio.Future[None]"]) -> list[str]:
+async def codes(futures: Sequence["asyncio.Future[None]"]) -> list[str]:
     """How each of them ended."""
     ends = await asyncio.gather(*futures, return_exceptions=True)
     return [end.code if isinstance(end, OrchestrionError) else str(end) for end in ends]

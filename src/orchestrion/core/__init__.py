@@ -54,6 +54,7 @@ from ._journal import (
     SetRun,
     Tell,
     Write,
+    Written,
 )
 from ._json import Json, canonical, digest, dump, fingerprint, parse
 from ._problem import ERROR_TYPES, Problem, canonical_error_type
@@ -125,6 +126,7 @@ __all__ = [
     "UserError",
     "Verdict",
     "Write",
+    "Written",
     "canonical",
     "canonical_error_type",
     "decision_json",

@@ -128,7 +128,7 @@ class LeafContext:
 
     run_id: str
     idempotency_key: str
-    """Stable across recovery and retries of the same operation."""
+    """Stable across recovery and retries of the same operation; empty for a function without effect."""
     secrets: Secrets
     subject: str | None = None
 

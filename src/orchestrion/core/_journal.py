@@ -85,6 +85,23 @@ class Entry:
     ended_at: float | None = None
     epoch: int = 0
 
+    def decided(self, decision: Json) -> "Entry":
+        """The entry with what the gate said."""
+        return Entry(
+            key=self.key,
+            kind=self.kind,
+            status=self.status,
+            task=self.task,
+            function=self.function,
+            digest=self.digest,
+            input=self.input,
+            decision=decision,
+            why=self.why,
+            subject=self.subject,
+            started_at=self.started_at,
+            epoch=self.epoch,
+        )
+
     def ended(
         self,
         status: EntryStatus,
@@ -273,6 +290,13 @@ class CancelRun:
 Write: TypeAlias = Put | Move | SetRun | Ask | CloseRequests | Begin | Tell | CancelRun
 
 
+class Written(asyncio.Future[None]):
+    """A queued write. It cannot be cancelled: a task cancelled while it waits for one waits on, and is cancelled then."""
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """All that a process needs to walk a run."""
@@ -336,8 +360,8 @@ class Journal(Protocol):
         """Take the run: epoch + 1, status running, and its history; None if it has ended or is taken (already running)."""
         ...
 
-    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
-        """Queue one transaction; the future resolves when it is durable. Cancelling the future does not stop the write.
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
+        """Queue one transaction; the future resolves when it is durable.
 
         Raises (through the future): Fenced when the run's epoch has moved on; UserError for a row that cannot be stored.
         """

@@ -46,7 +46,7 @@ from orchestrion.core import (
     labels_from,
 )
 
-from ._leaf import call_of, decide_and_wait, perform_leaf, subject_of
+from ._leaf import beginning, call_of, decide_and_wait, perform_leaf
 from ._rows import outcome_of, problem_in, stored_labels
 from ._strands import fork, race, within
 from ._walk import Scope, Walk, WalkStopped
@@ -115,7 +115,7 @@ class WalkEffects:
             run = self.walk.run
             context = LeafContext(
                 run_id=run.id,
-                idempotency_key=derived_id(run.id, invocation.operation(), digest),
+                idempotency_key="" if nature.effect == "none" else derived_id(run.id, invocation.operation(), digest),
                 secrets=self.outside.secrets,
                 subject=run.subject,
             )
@@ -132,22 +132,13 @@ class WalkEffects:
             raise Faulted(problem_in(entry.problem), source_key=key)
         if entry is not None and entry.status is EntryStatus.COMPLETED:
             return
-        now = self.walk.clock.now()
-        intent = Entry(
-            key=key,
-            kind=EntryKind.LEAF,
-            status=EntryStatus.INTENT,
-            task=invocation.task,
-            function=invocation.function,
-            digest=invocation.digest(),
-            input=invocation.arguments.value,
-            subject=subject_of(invocation, self.walk.run_name),
-            started_at=now,
-            epoch=self.walk.run.epoch,
-        )
-        record = await decide_and_wait(self, self.outside.gate, invocation, _entering(invocation), intent)
-        done = replace(intent, status=EntryStatus.COMPLETED, decision=record, ended_at=self.walk.clock.now())
-        await self.walk.commit(Put(done))
+        entering, began_at = invocation.at(key), self.walk.clock.now()
+
+        def begin(decision: Json) -> Entry:
+            return beginning(self.walk, entering, invocation.digest(), began_at, decision)
+
+        record = await decide_and_wait(self, self.outside.gate, invocation, _entering(invocation), begin)
+        await self.walk.commit(Put(begin(record).ended(EntryStatus.COMPLETED, self.walk.clock.now())))
 
     async def record(
         self, invocation: Invocation, nature: Nature, perform: Callable[[], Awaitable[Outcome]]

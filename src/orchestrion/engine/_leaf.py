@@ -97,23 +97,35 @@ async def perform_leaf(
             f"{invocation.task}: {invocation.function} changes something outside and could not be repeated safely.",
             hint="Run it without --express, so that it is recorded before it happens.",
         )
-    intent = entry or Entry(
-        key=key,
+    began_at = walk.clock.now()
+
+    def begin(decision: Json) -> Entry:
+        return entry.decided(decision) if entry else beginning(walk, invocation, digest, began_at, decision)
+
+    if nature.effect == "none":
+        intent = begin(None)
+    else:
+        intent = begin(await decide_and_wait(effects, gate, invocation, nature, begin))
+        if nature.effect == "write":
+            await walk.commit(Put(intent))
+    return await _perform(walk, effects.scope, intent, lambda: perform(digest))
+
+
+def beginning(walk: Walk, invocation: Invocation, digest: str, began_at: float, decision: Json) -> Entry:
+    """The intent of a call."""
+    return Entry(
+        key=invocation.key,
         kind=EntryKind.LEAF,
         status=EntryStatus.INTENT,
         task=invocation.task,
         function=invocation.function,
         digest=digest,
         input=invocation.arguments.value,
+        decision=decision,
         subject=subject_of(invocation, walk.run_name),
-        started_at=walk.clock.now(),
+        started_at=began_at,
         epoch=walk.run.epoch,
     )
-    if nature.effect != "none":
-        intent = replace(intent, decision=await decide_and_wait(effects, gate, invocation, nature, intent))
-        if nature.effect == "write":
-            await walk.commit(Put(intent))
-    return await _perform(walk, effects.scope, intent, lambda: perform(digest))
 
 
 def _idempotent(invocation: Invocation, nature: Nature) -> bool:
@@ -182,9 +194,13 @@ async def _interrupted(effects: "WalkEffects", invocation: Invocation, nature: N
 
 
 async def decide_and_wait(
-    effects: "WalkEffects", gate: Gate, invocation: Invocation, nature: Nature, intent: Entry
+    effects: "WalkEffects",
+    gate: Gate,
+    invocation: Invocation,
+    nature: Nature,
+    begin: Callable[[Json], Entry],
 ) -> Json:
-    """The recorded permission. Waits for a person where policy wants one. Raises: Faulted when refused."""
+    """The permission as recorded. Waits for a person where policy wants one. Raises: Faulted when refused, which is recorded."""
     walk = effects.walk
     call = call_of(invocation, nature, walk.run_name)
     evidence = Evidence(run_id=walk.run.id, workflow=walk.run_name, subject=walk.run.subject)
@@ -202,11 +218,9 @@ async def decide_and_wait(
     if isinstance(decision, Deny):
         refused = PolicyDenied("policy-denied", decision.reason).problem.at(invocation.task)
         problem = Problem.model_validate({**refused.to_json(), "refused_by": "person" if approvals else "policy"})
-        now = walk.clock.now()
-        await walk.commit(
-            Put(replace(intent, status=EntryStatus.FAILED, decision=record, problem=problem.to_json(), ended_at=now))
-        )
-        raise Faulted(problem, source_key=intent.key)
+        refusal = begin(record)
+        await walk.commit(Put(refusal.ended(EntryStatus.FAILED, walk.clock.now(), problem=problem.to_json())))
+        raise Faulted(problem, source_key=refusal.key)
     return record
 
 

@@ -24,6 +24,7 @@ from orchestrion.core import (
     RequestStatus,
     Run,
     Write,
+    Written,
 )
 
 LINGER_S = 0.05
@@ -63,19 +64,6 @@ class Scope:
                 return False
             scope = scope.parent
         return True
-
-
-async def settled(future: "asyncio.Future[None]") -> None:
-    """Wait until a write is durable, whatever happens to the waiter meanwhile: a queued write cannot be cancelled."""
-    try:
-        await asyncio.shield(future)
-    except asyncio.CancelledError:
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError:
-                continue
-        raise
 
 
 class Walk:
@@ -122,24 +110,30 @@ class Walk:
         self._note(writes)
         self._pending.extend(writes)
 
-    def post(self, *writes: Write) -> "asyncio.Future[None]":
+    def post(self, *writes: Write) -> None:
         """Queue a transaction without waiting for it."""
+        future, batch = self._queue(writes)
+        future.add_done_callback(lambda _: self._posted(future, batch))
+
+    async def commit(self, *writes: Write) -> None:
+        """One transaction, durable when this returns, also for a task cancelled meanwhile. Raises: WalkStopped when it cannot be."""
+        future, batch = self._queue(writes)
+        try:
+            await future
+        except OrchestrionError as error:
+            raise self.stop(error) from error
+        except asyncio.CancelledError:
+            self._posted(future, batch)
+            raise
+        self._on_write(self.run, batch)
+
+    def _queue(self, writes: Sequence[Write]) -> tuple[Written, Sequence[Write]]:
         if self.ending is Ending.STOPPED:
             raise WalkStopped
         self._note(writes)
         batch = [*self._pending, *writes]
         self._pending.clear()
-        future = self.journal.write(self.run.id, self.run.epoch, batch)
-        future.add_done_callback(lambda done: self._written(done, batch))
-        return future
-
-    async def commit(self, *writes: Write) -> None:
-        """One transaction, durable when this returns. Raises: WalkStopped when it cannot be."""
-        future = self.post(*writes)
-        try:
-            await settled(future)
-        except OrchestrionError as error:
-            raise self.stop(error) from error
+        return self.journal.write(self.run.id, self.run.epoch, batch), batch
 
     async def flush(self) -> None:
         if self._pending:
@@ -161,7 +155,7 @@ class Walk:
                 )
             )
 
-    def _written(self, future: "asyncio.Future[None]", batch: Sequence[Write]) -> None:
+    def _posted(self, future: Written, batch: Sequence[Write]) -> None:
         if future.cancelled():
             return
         error = future.exception()

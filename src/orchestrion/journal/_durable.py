@@ -20,6 +20,7 @@ from orchestrion.core import (
     RunFilter,
     RunStatus,
     Write,
+    Written,
 )
 from orchestrion.store import Connection, Store
 
@@ -87,16 +88,16 @@ class DurableJournal:
         if self._store.mode != "own":
             raise BugError("not-the-owner", "A process that only joined the store may not advance its runs.")
 
-    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
         large: Large = Large()
         try:
             steps = [self._step(run_id, epoch, write, large) for write in writes]
         except Exception as error:
-            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused = Written(loop=asyncio.get_running_loop())
             refused.set_exception(error)
             return refused
         job = Job(run_id=run_id, epoch=epoch, steps=steps, large=large if large.contents else None)
-        return cast("asyncio.Future[None]", self._writer.submit(job))
+        return cast("Written", self._writer.submit(job))
 
     def _step(self, run_id: str, epoch: int, write: Write, large: Large) -> Step:
         if isinstance(write, Put):

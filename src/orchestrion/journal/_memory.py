@@ -29,6 +29,7 @@ from orchestrion.core import (
     SetRun,
     Tell,
     Write,
+    Written,
 )
 
 from ._rules import (
@@ -121,8 +122,8 @@ class MemoryJournal:
         held.due_at = None
         return History(run=held.run, entries=dict(held.entries), messages=list(held.messages.values()))
 
-    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
+        future = Written(loop=asyncio.get_running_loop())
         try:
             for write in writes:
                 _check(write)

@@ -4,9 +4,9 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
-from orchestrion.core import BugError, Clock, Fenced, OrchestrionError, UserError
+from orchestrion.core import BugError, Clock, Fenced, OrchestrionError, UserError, Written
 from orchestrion.store import (
     Connection,
     DriverError,
@@ -52,7 +52,7 @@ class Job:
         self.steps = steps
         self.work = work
         self.large = large
-        self.future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.future = cast("asyncio.Future[object]", Written(loop=asyncio.get_running_loop()))
 
 
 class _Look(Job):

@@ -4,11 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
-from orchestrion.core import Journal, Write
+from orchestrion.core import Journal, Write, Written
 from orchestrion.engine import Engine
 
 Moment = Literal["before", "after"]
 """Whether the fatal write is lost, or durable without anyone having heard of it."""
+
+
+class _Lost(Written):
+    """A write of a dead process: whoever waits for it may be buried."""
+
+    def cancel(self, msg: object = None) -> bool:
+        return asyncio.Future[None].cancel(self, msg)
 
 
 class CrashingJournal:
@@ -23,21 +30,21 @@ class CrashingJournal:
         self._moment = moment
         self.writes = 0
         self.crashed = asyncio.Event()
-        self._lost: list[asyncio.Future[None]] = []
+        self._lost: list[_Lost] = []
 
     @property
     def journal(self) -> Journal:
         """This, as the journal it stands for."""
         return cast("Journal", self)
 
-    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> "asyncio.Future[None]":
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
         self.writes += 1
         if self.writes < self._at:
             return self._inner.write(run_id, epoch, writes)
         if self.writes == self._at and self._moment == "after":
             self._inner.write(run_id, epoch, writes)
         self.crashed.set()
-        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lost = _Lost(loop=asyncio.get_running_loop())
         self._lost.append(lost)
         return lost
 

@@ -53,7 +53,11 @@ def _tell(findings: list[Finding], errors: int) -> None:
     if not findings:
         err.print("[green]✓[/] Nothing to say against it.")
     else:
-        err.print(f"{errors} errors, {warnings} warnings")
+        err.print(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _json(finding: Finding) -> Json:

@@ -77,6 +77,9 @@ class Worker:
             raise WorkerEnded("deadline") from None
         finally:
             timer.cancel()
+            self._answer = None
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # it may have failed while the request was still being sent; nobody else looks
 
     async def stop(self) -> None:
         """Kill the process and collect it."""

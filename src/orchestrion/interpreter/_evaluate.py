@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from orchestrion import __version__
-from orchestrion.core import NO_LABELS, Datum, Json, Labels, UserError, iso, merge_labels, move_labels, sub_labels
-from orchestrion.expressions import is_simple_path, mentions_now, variables_of
-from orchestrion.spec import Schema, Task, Template, compile_expression
+from orchestrion.core import Datum, Json, UserError, iso, merge_labels, move_labels
+from orchestrion.expressions import mentions_now, variables_of
+from orchestrion.spec import Schema, Task, Template
 
+from ._labels import labels_of_result
 from ._state import Evaluator, Strand
 
 RUNTIME: Mapping[str, Json] = {"name": "orchestrion", "version": __version__, "metadata": {}}
@@ -49,7 +50,8 @@ class Evaluation:
         known = await self._variables(programs, dot, extra or {})
         values = await self._evaluator.evaluate(programs, {name: datum.value for name, datum in known.items()})
         return [
-            Datum(value, _labels_of_result(program, known)) for program, value in zip(programs, values, strict=True)
+            Datum(value, labels_of_result(program, known, value))
+            for program, value in zip(programs, values, strict=True)
         ]
 
     async def _variables(self, programs: Sequence[str], dot: Datum, extra: Mapping[str, Datum]) -> dict[str, Datum]:
@@ -108,30 +110,12 @@ class Evaluation:
         return self._started_at
 
 
-def expression(program: str) -> Template:
-    """A template that is one program."""
-    return compile_expression(program)
-
-
 def require_valid(schema: Schema | None, value: Json, what: str) -> None:
     """Raises: UserError `schema-mismatch` that says where, never with the value."""
     if schema is None or schema.accepts(value):
         return
     places = "; ".join(f"{v.pointer or '/'}: {v.message}" for v in schema.violations(value, limit=3))
     raise UserError("schema-mismatch", f"{what} does not fit its schema: {places}.")
-
-
-def _labels_of_result(program: str, known: Mapping[str, Datum]) -> Labels:
-    """Exact where the program is a path; else every label of everything it could have read, on the whole result."""
-    if all(not datum.labels for datum in known.values()):
-        return NO_LABELS
-    path = is_simple_path(program)
-    if path is not None:
-        name, pointer = path
-        return sub_labels(known[name].labels, pointer) if name in known else NO_LABELS
-    names = {".", *variables_of(program)}
-    found = frozenset[str]().union(*(known[name].every_label() for name in names if name in known))
-    return {"": found} if found else NO_LABELS
 
 
 def _speaks_of(word: str, programs: Sequence[str]) -> bool:

@@ -37,7 +37,7 @@ from ._model import (
 from ._read import Reading, read
 from ._schema import Schema, Violation
 from ._source import Finding, Source, finding_at, to_json
-from ._template import Expression, Template, TemplateNode, compile_expression, compile_template
+from ._template import Expression, Template, TemplateNode, compile_expression, compile_template, pointer_step
 from ._yaml import parse as parse_yaml
 
 __all__ = [
@@ -90,6 +90,7 @@ __all__ = [
     "finding_at",
     "lists_of",
     "parse_yaml",
+    "pointer_step",
     "read",
     "to_json",
 ]

@@ -1,8 +1,9 @@
 """Walking real workflow documents in tests: the interpreter, real jq, any journal, and functions that count."""
 
 from collections.abc import Mapping
+from typing import cast
 
-from orchestrion.core import Datum, Effects, Journal, Run, SystemClock, UserError, new_id
+from orchestrion.core import Datum, Effects, Journal, Json, Run, SystemClock, UserError, labels_from, new_id
 from orchestrion.engine import Interpret
 from orchestrion.interpreter import Evaluator, Interpreter
 from orchestrion.spec import Document, read
@@ -23,7 +24,9 @@ def interpreting(documents: Mapping[str, Document], evaluator: Evaluator) -> Int
     interpreter = Interpreter(evaluator)
 
     async def interpret(run: Run, effects: Effects) -> Datum:
-        return await interpreter.run(documents[run.digest], Datum(run.input), effects)
+        return await interpreter.run(
+            documents[run.digest], Datum(run.input, labels_from(cast("Json", run.labels))), effects
+        )
 
     return interpret
 

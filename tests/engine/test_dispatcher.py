@@ -19,6 +19,7 @@ from orchestrion.core import (
     Evidence,
     Faulted,
     Invocation,
+    Journal,
     Json,
     LeafContext,
     NeedsApproval,
@@ -132,6 +133,49 @@ async def test_cancel_reaches_a_run_in_mid_call_at_once() -> None:
     assert ended.status is RunStatus.CANCELLED
     cancel = next(entry for entry in await journal.entries("r1") if entry.key == "/cancel")
     assert (cancel.output, cancel.subject) == ({"by": "ana"}, "User::ana")
+
+
+async def test_a_cancelled_run_can_do_nothing_more() -> None:
+    journal, ledger, began = MemoryJournal(SystemClock()), Ledger(), asyncio.Event()
+
+    async def act(_: object, context: LeafContext) -> Outcome:
+        ledger.note("act", context)
+        return Outcome(output=Datum())
+
+    async def clinging(_: Run, effects: Effects) -> Datum:
+        try:
+            began.set()
+            await effects.sleep("/do/0/nap#1", "/do/0/nap", 30)
+        except asyncio.CancelledError:
+            await effects.invoke(call("/do/1/act#1"))
+        return Datum()
+
+    async with Stage(functions=(Scripted(name="act", act=act),)).engine(journal, clinging) as engine:
+        run = await engine.start(new_run("r1"))
+        await began.wait()
+        await engine.cancel(run.id, "ana")
+        assert (await asyncio.wait_for(engine.settle(run.id), 5)).status is RunStatus.CANCELLED
+    assert not ledger.calls
+
+
+async def test_an_answer_that_comes_while_a_run_falls_asleep_wakes_it() -> None:
+    memory = MemoryJournal(SystemClock())
+
+    class Drowsy:
+        """Lets an answer arrive after the store has put the run to sleep, before the engine has heard of it."""
+
+        async def rest(self, run_id: str, epoch: int, *, seen_seq: int, wake_at: float | None) -> bool:
+            asleep = await memory.rest(run_id, epoch, seen_seq=seen_seq, wake_at=wake_at)
+            (request,) = await memory.requests(status=RequestStatus.OPEN)
+            await engine.answer(request.id, answered())
+            return asleep
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(memory, name)
+
+    async with Stage().engine(cast("Journal", Drowsy()), ask) as engine:
+        run = await engine.start(new_run("r1"))
+        assert (await asyncio.wait_for(engine.settle(run.id), 5)).output == "ana"
 
 
 async def test_follow_advances_whatever_can_be_advanced() -> None:

@@ -285,6 +285,10 @@ async def test_a_cancel_waits_for_the_queued_outcome() -> None:
         run = await engine.start(new_run("r1"))
         await slow.queued.wait()
         await engine.cancel(run.id, "ana")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        keys = [entry.key for entry in await memory.entries("r1")]
+        assert "/cancel" not in keys, "the cancel waits for the outcome that is being written"
         slow.go.set()
         run = await asyncio.wait_for(engine.settle(run.id), 5)
     assert run.status is RunStatus.CANCELLED

@@ -348,7 +348,10 @@ class Journal(Protocol):
 
     # starting
     async def start(self, run: Run) -> Run:
-        """Insert a pending run and return it; with a `start_key` already used, return the run that used it, unchanged."""
+        """Insert a run and return this very object; with a `start_key` already used, return the run that used it, unchanged.
+
+        It is pending, or running with epoch 1 when the caller advances it at once.
+        """
         ...
 
     async def copy(self, run: Run, entries: Sequence[Entry]) -> Run:

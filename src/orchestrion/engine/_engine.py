@@ -22,6 +22,7 @@ from orchestrion.core import (
     EntryStatus,
     Faulted,
     Fenced,
+    History,
     Journal,
     Json,
     Message,
@@ -90,6 +91,8 @@ class Engine:
         self._watchers: dict[str, list[asyncio.Future[None]]] = {}
         self._ends: dict[str, Run] = {}
         self._watched: Counter[str] = Counter()
+        self._reserved = 0
+        """Places promised to runs that are being accepted."""
         self._stopping = False
         self.broken: OrchestrionError | None = None
 
@@ -124,10 +127,31 @@ class Engine:
                 f"{len(self._ready):,} runs are waiting to begin, and no more are accepted.",
                 hint="Try again when some have begun, or raise limits.backlog in orchestrion.yaml.",
             )
-        accepted = await self._journal.start(run)
+        if self._ready or len(self._hosts) + self._reserved >= self._limits.concurrency:
+            accepted = await self._journal.start(run)
+        else:
+            run = replace(run, status=RunStatus.RUNNING, epoch=1)
+            accepted = await self._start_reserved(run)
+            if accepted is run:
+                self._begin(run)
+                return run
         if not accepted.status.ended:
             self.advance(accepted)
         return accepted
+
+    async def _start_reserved(self, run: Run) -> Run:
+        self._reserved += 1
+        try:
+            return await self._journal.start(run)
+        finally:
+            self._reserved -= 1
+
+    def _begin(self, run: Run) -> None:
+        """Take up a new run: it was inserted as running, and has no history to be read."""
+        if not self._stopping:
+            self._roots[run.id] = root = run.root_id or run.id
+            self._busy[root] += 1
+            self._take(run.id, History(run=run, entries={}, messages=()))
 
     def advance(self, run: Run) -> None:
         """Take the run up, unless it is in hand already."""
@@ -244,10 +268,12 @@ class Engine:
 
     def _pump(self) -> None:
         while self._ready and len(self._hosts) < self._limits.concurrency and not self._stopping:
-            run_id = self._ready.popleft()
-            host = asyncio.ensure_future(self._host(run_id))
-            self._hosts.add(host)
-            host.add_done_callback(lambda task, run_id=run_id: self._hosted(task, run_id))
+            self._take(self._ready.popleft())
+
+    def _take(self, run_id: str, begun: History | None = None) -> None:
+        host = asyncio.ensure_future(self._host(run_id, begun))
+        self._hosts.add(host)
+        host.add_done_callback(lambda task: self._hosted(task, run_id))
 
     def _hosted(self, task: asyncio.Task[None], run_id: str) -> None:
         self._hosts.discard(task)
@@ -270,18 +296,10 @@ class Engine:
         self.broken = self.broken or error
         self._tell_watchers(list(self._watchers))
 
-    async def _host(self, run_id: str) -> None:
+    async def _host(self, run_id: str, begun: History | None) -> None:
         """One run in memory, from claim to end or sleep."""
         self._queued.discard(run_id)
-        try:
-            history = await self._journal.claim(run_id)
-        except TransientError as error:
-            log.warning("Run %s cannot be taken up yet: %s", run_id, error)
-            self._sleep_until(self._clock.now() + RETRY_STORE_S, run_id)
-            return
-        except OrchestrionError as error:
-            self._break(error)
-            return
+        history = begun or await self._claimed(run_id)
         if history is None:
             return
         walk = Walk(history, journal=self._journal, clock=self._clock, on_write=self._overhear, engage=self._engage)
@@ -295,6 +313,16 @@ class Engine:
             await self._after_stop(walk)
         finally:
             del self._walks[run_id]
+
+    async def _claimed(self, run_id: str) -> History | None:
+        try:
+            return await self._journal.claim(run_id)
+        except TransientError as error:
+            log.warning("Run %s cannot be taken up yet: %s", run_id, error)
+            self._sleep_until(self._clock.now() + RETRY_STORE_S, run_id)
+        except OrchestrionError as error:
+            self._break(error)
+        return None
 
     async def _after_stop(self, walk: Walk) -> None:
         """What remains to be done for a run that was taken apart: wake it in time, or say why it stopped."""

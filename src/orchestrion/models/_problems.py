@@ -39,11 +39,21 @@ def model_error(name: str, error: AgentRunError) -> OrchestrionError:
             return TransientError("model-unavailable", f"The model {name!r} failed with status {status}.")
         case UnexpectedModelBehavior():
             return TransientError("model-answer-malformed", f"The model {name!r} sent an answer that cannot be read.")
+        case ModelAPIError() if (own := _own_error(error)) is not None:
+            return own
         case ModelAPIError():
             cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
             return TransientError("model-unavailable", f"The model {name!r} could not be asked{cause}.")
         case _:
             return TransientError("model-unavailable", f"The model {name!r} failed with a {type(error).__name__}.")
+
+
+def _own_error(error: BaseException) -> OrchestrionError | None:
+    """What our own way out said, under what the provider's library made of it: a refused host is no network fault."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None and not isinstance(cause, OrchestrionError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def timed_out(name: str) -> OrchestrionError:

@@ -5,42 +5,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from orchestrion.cli import main
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def said(self) -> str:
-        """Everything printed, on one line: terminals wrap where they like."""
-        return " ".join((self.out + " " + self.err).split())
-
+from orchestrion.testing import Result, run_command
 
 Orchestrion = Callable[..., Result]
 
 
 @pytest.fixture
-def orchestrion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Orchestrion:
+def orchestrion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Orchestrion:
     """The command line, in a fresh project."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["orchestrion", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        return Result(int(ended.value.code or 0), captured.out, captured.err)
-
-    assert run("init").code == 0
-    return run
+    assert run_command("init").code == 0
+    return run_command
 
 
 HELLO = Path("workflows/hello.yaml")

@@ -1,5 +1,6 @@
 """What tests of the platform and of its users need: crashes on demand, counted effects, conformance suites."""
 
+from ._command_line import Result, run_command
 from ._counting_server import CountingServer, counting_server
 from ._crash import CrashingJournal, Moment
 from ._killing import play, play_with_crash, write_project
@@ -16,6 +17,7 @@ __all__ = [
     "Ledger",
     "Moment",
     "NoExpressions",
+    "Result",
     "Scenario",
     "Scripted",
     "Stage",
@@ -25,6 +27,7 @@ __all__ = [
     "play",
     "play_with_crash",
     "read_document",
+    "run_command",
     "run_of",
     "walk_document",
     "write_project",

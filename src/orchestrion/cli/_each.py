@@ -116,7 +116,8 @@ class Batch:
         }
 
     async def _tell(self, seconds: float) -> None:
-        table = Table(title=f"{self.file.path.name} through {self.file.document.id}", title_justify="left")
+        out.print(f"{self.file.path.name} through {self.file.document.id}", markup=False)
+        table = Table()
         table.add_column("ended as")
         table.add_column("runs", justify="right")
         for status, count in sorted(self.statuses.items()):

@@ -369,7 +369,7 @@ class Engine:
                 return await self._finish_stopped(walk, walk.failure)
             raise
         except Exception as error:
-            if walk.ending is Ending.STOPPED:
+            if walk.ending is Ending.STOPPED or self._stopping:
                 raise WalkStopped from error
             if not isinstance(error, OrchestrionError):
                 log.exception("Run %s failed unexpectedly", walk.run.id)

@@ -55,6 +55,7 @@ class Worker:
                 stderr=subprocess.DEVNULL,
                 env={},
                 cwd="/",
+                start_new_session=True,  # Ctrl-C in a terminal is for the process that owns the work, which then ends this one
             )
         ours.setblocking(False)
         return cls(process, ours)

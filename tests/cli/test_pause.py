@@ -1,0 +1,47 @@
+"""Ctrl-C pauses a batch: nothing faults, nothing is lost, and the same command goes on."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrion.testing import run_command
+
+ROWS = 400
+MOST_S = 60.0
+
+
+def begun() -> int:
+    try:
+        with closing(sqlite3.connect(".orchestrion/orchestrion.db")) as database:
+            return database.execute("select count(*) from runs where status = 'completed'").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+def test_ctrl_c_pauses_and_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command("init").code == 0
+    Path("people.csv").write_text("name\n" + "".join(f"person {number}\n" for number in range(ROWS)))
+    command = [sys.executable, "-m", "orchestrion", "run", "hello", "--each", "people.csv", "--json"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + MOST_S
+    while begun() < 20 and process.poll() is None and time.monotonic() < deadline:
+        os.sched_yield()
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=MOST_S)
+    assert process.returncode == 130, said
+    assert "goes on where it stopped" in said
+    assert "Traceback" not in said
+    assert begun() < ROWS
+    after = run_command("run", "hello", "--each", "people.csv", "--json")
+    assert (after.code, json.loads(after.out)["statuses"]) == (0, {"completed": ROWS})

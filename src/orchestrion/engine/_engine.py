@@ -17,17 +17,10 @@ from orchestrion.core import (
     Datum,
     Diverged,
     Effects,
-    Entry,
-    EntryKind,
-    EntryStatus,
-    Faulted,
     Fenced,
     History,
     Journal,
-    Json,
-    Message,
     OrchestrionError,
-    Put,
     Request,
     Run,
     RunStatus,
@@ -36,11 +29,10 @@ from orchestrion.core import (
     TransientError,
     UserError,
     Write,
-    problem_of,
 )
 
 from ._effects import Outside, WalkEffects
-from ._rows import stored_labels
+from ._endings import finish, finish_cancelled, finish_stopped
 from ._walk import Ending, Walk, WalkStopped
 
 log = logging.getLogger(__name__)
@@ -355,18 +347,18 @@ class Engine:
         effects = WalkEffects(walk, self._outside, walk.root)
         try:
             if walk.cancelled_by is not None:
-                return await self._finish_cancelled(walk)
+                return await finish_cancelled(walk)
             if walk.run.started_at is None:
                 walk.run = replace(walk.run, started_at=self._clock.now())
                 walk.attach(SetRun(started_at=walk.run.started_at))
             output = await self._interpret(walk.run, effects)
             walk.main = None
-            return await self._finish(walk, RunStatus.COMPLETED, output=output)
+            return await finish(walk, RunStatus.COMPLETED, output=output)
         except (WalkStopped, asyncio.CancelledError):
             if walk.ending is Ending.CANCELLED:
-                return await self._finish_cancelled(walk)
+                return await finish_cancelled(walk)
             if isinstance(walk.failure, Diverged | UserError):
-                return await self._finish_stopped(walk, walk.failure)
+                return await finish_stopped(walk, walk.failure)
             raise
         except Exception as error:
             if walk.ending is Ending.STOPPED or self._stopping:
@@ -374,71 +366,7 @@ class Engine:
             if not isinstance(error, OrchestrionError):
                 log.exception("Run %s failed unexpectedly", walk.run.id)
             walk.main = None
-            return await self._finish(walk, RunStatus.FAULTED, error=error)
-
-    async def _finish(
-        self, walk: Walk, status: RunStatus, *, output: Datum | None = None, error: BaseException | None = None
-    ) -> Run:
-        problem = problem_of(error).to_json() if error else None
-        ended = replace(
-            walk.run,
-            status=status,
-            output=output.value if output else None,
-            problem=problem,
-            fault_key=error.source_key if isinstance(error, Faulted) else None,
-            labels=stored_labels(output.labels) if output else None,
-            cost=_total_cost(walk.entries.values()),
-            ended_at=self._clock.now(),
-        )
-        writes: list[Write] = [*walk.closing_writes([""]), *_tell_parent(ended)]
-        writes.append(
-            SetRun(
-                status=status,
-                output=ended.output,
-                problem=problem,
-                fault_key=ended.fault_key,
-                labels=ended.labels,
-                cost=ended.cost,
-                ended_at=ended.ended_at,
-            )
-        )
-        await walk.commit(*writes)
-        return ended
-
-    async def _finish_cancelled(self, walk: Walk) -> Run:
-        """A cancel is an entry of its own, committed with everything it closes."""
-        walk.main = None
-        by = walk.cancelled_by or "unknown"
-        now = self._clock.now()
-        cancel = Entry(
-            key="/cancel",
-            kind=EntryKind.CHOICE,
-            status=EntryStatus.COMPLETED,
-            output={"by": by},
-            subject=f"User::{by}",
-            started_at=now,
-            ended_at=now,
-            epoch=walk.run.epoch,
-        )
-        walk.attach(Put(cancel))
-        stopped = UserError("cancelled", f"The run was cancelled by {by}.")
-        return await self._finish(walk, RunStatus.CANCELLED, error=stopped)
-
-    async def _finish_stopped(self, walk: Walk, error: Diverged | UserError) -> Run:
-        """Nothing more is executed or reused: the run diverged, or holds a value that cannot be stored."""
-        problem = error.problem.to_json()
-        diverged = isinstance(error, Diverged)
-        status = RunStatus.DIVERGED if diverged else RunStatus.FAULTED
-        ended = replace(walk.run, status=status, problem=problem, ended_at=None if diverged else self._clock.now())
-        writes: list[Write] = [SetRun(status=status, problem=problem, ended_at=ended.ended_at)]
-        if not diverged:
-            writes = [*walk.closing_writes([""]), *_tell_parent(ended), *writes]
-        try:
-            await self._journal.write(walk.run.id, walk.run.epoch, writes)
-        except OrchestrionError as failure:
-            log.warning("Run %s stopped, which could not be recorded: %s", walk.run.id, failure)
-        self._overhear(walk.run, writes)
-        return ended
+            return await finish(walk, RunStatus.FAULTED, error=error)
 
     # --- waking ---
 
@@ -504,18 +432,3 @@ class Engine:
             for future in self._watchers.pop(root, []):
                 if not future.done():
                     future.set_result(None)
-
-
-def _tell_parent(run: Run) -> list[Write]:
-    if run.parent_id is None or run.parent_key is None:
-        return []
-    body: dict[str, Json] = {"status": run.status, "output": run.output, "labels": run.labels, "problem": run.problem}
-    return [Tell(run.parent_id, Message(id=run.id, key=run.parent_key, kind="child", body=body))]
-
-
-def _total_cost(entries: Iterable[Entry]) -> Json:
-    total: Counter[str] = Counter()
-    for entry in entries:
-        if entry.cost is not None:
-            total.update(entry.cost)  # pyright: ignore[reportArgumentType, reportCallIssue] a cost is a flat object of integers
-    return dict(total) if total else None

@@ -164,6 +164,10 @@ class Walk:
         elif isinstance(error, OrchestrionError):
             self.stop(error)
 
+    def heard(self, writes: Sequence[Write]) -> None:
+        """The engine learns of writes that were made without this walk's doing."""
+        self._on_write(self.run, writes)
+
     def stop(self, error: OrchestrionError) -> WalkStopped:
         """The walk cannot go on: everything in it is unwound, and nothing more is written."""
         if self.failure is None:

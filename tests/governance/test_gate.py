@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from typing import assert_never
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +10,30 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from orchestrion.core import Allow, Call, Decision, Deny, Evidence, Json, NeedsApproval
-from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile, explain
+from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
+
+
+def explain(decision: Decision) -> str:
+    """A decision on one line, to be read in a test."""
+    match decision:
+        case Allow(policies=policies):
+            return f"Allowed by {_named(policies)}."
+        case Deny(reason=reason):
+            return f"Refused. {reason}"
+        case NeedsApproval(role=role, reason=reason, policies=policies):
+            asks = f" ({_named(policies)})" if policies else ""
+            return f"A person with the role {role!r} must approve this first{asks}. {reason}"
+        case _:
+            assert_never(decision)
+
+
+def _named(policies: tuple[str, ...]) -> str:
+    names = [repr(each) for each in policies]
+    if not names:
+        return "no named policy"
+    *most, last = names
+    return f"policies {', '.join(most)} and {last}" if most else f"policy {last}"
+
 
 REFUND = ActionDeclaration(
     name="refund",

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from orchestrion.core import (
@@ -44,13 +44,6 @@ log = logging.getLogger(__name__)
 
 MOST_APPROVALS = 5
 INTERRUPTED = "urn:orchestrion:problem:interrupted"
-
-
-@dataclass(frozen=True, slots=True)
-class Permitted:
-    """What the gate said, as recorded, and who approved it."""
-
-    decision: Json = None
 
 
 def call_of(invocation: Invocation, nature: Nature, workflow: str) -> Call:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
-from orchestrion.core import Datum, Effects, Json, Labels, labels_from, labels_json
+from orchestrion.core import Datum, Effects, Json, labels_from, labels_json
 from orchestrion.spec import Catch, Document
 
 
@@ -74,8 +74,3 @@ def finished(passed: Passed, context: Datum) -> dict[str, Json]:
 def from_finished(stored: Json) -> tuple[Passed, Datum]:
     body = cast("Mapping[str, Json]", stored)
     return Passed(datum_from(body["output"]), bool(body["end"])), datum_from(body["context"])
-
-
-def root_labels(several: Sequence[Labels]) -> frozenset[str]:
-    """Every label that stands anywhere in several values."""
-    return frozenset[str]().union(*(names for labels in several for names in labels.values()))

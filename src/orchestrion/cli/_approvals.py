@@ -7,11 +7,8 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from orchestrion.app import App
 from orchestrion.core import Answer, Datum, Json, Request, RequestStatus, SystemClock, UserError, Verdict, iso
-from orchestrion.functions import check_answer
 
-from ._change import change
 from ._runs import journal_of, request_json
 from ._terminal import err, execute, out, print_json, read_value, user_name
 
@@ -155,6 +152,8 @@ def _verdict(request: Request, given: Json, *, again: bool, performed: bool) -> 
                     f"{request.question.title!r} is a question; approving alone does not answer it.",
                     hint=f"Give the answer: --value '{{…}}'. `orchestrion approvals show {request.id}` shows the form.",
                 )
+            from orchestrion.functions import check_answer
+
             check_answer(request.question.form, given)
             return "answered"
         case "interrupted":
@@ -168,6 +167,8 @@ def _verdict(request: Request, given: Json, *, again: bool, performed: bool) -> 
 
 
 async def _decide(project: Path, request: Request, answer: Answer, *, as_json: bool) -> int:
+    from ._change import App, change
+
     async def act(app: App) -> Request:
         return await app.answer(request, answer)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrion.app import App, open_app
 from orchestrion.core import Run, UserError
 
-from ._run import brief, tell
+from ._telling import brief, tell
 from ._terminal import err, exit_code, print_json
 
 
@@ -29,7 +29,7 @@ async def change(project: Path, run_id: str, act: Callable[[App], Awaitable[obje
         if as_json:
             print_json(brief(run))
         elif advances:
-            await tell(app, run)
+            await tell(app.journal, run)
         else:
             err.print("Recorded. The process that has the store goes on with it.")
         return exit_code(run) if advances else 0
@@ -39,3 +39,13 @@ async def settled(app: App, run_id: str) -> Run:
     """The run at the root of the tree, once it and everything in it has ended or waits."""
     run = await app.engine.settle(run_id)
     return run if run.root_id is None else await app.engine.settle(run.root_id)
+
+
+async def report(app: App, run: Run, *, as_json: bool) -> int:
+    """Wait for a run that was set going, and say how it ended."""
+    ended = await app.engine.settle(run.id)
+    if as_json:
+        print_json(brief(ended))
+    else:
+        await tell(app.journal, ended)
+    return exit_code(ended)

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from orchestrion.app import App, open_app
-from orchestrion.core import Json, RequestStatus, Run, RunStatus, UserError, iso
+from orchestrion.core import UserError
 from orchestrion.project import Project
 from orchestrion.spec import Document
 
 from ._each import Batch
-from ._terminal import SYMBOLS, err, execute, exit_code, out, print_json, read_value, user_name
+from ._telling import brief, tell
+from ._terminal import execute, exit_code, print_json, read_value, user_name
 
 
 def run(
@@ -24,7 +25,7 @@ def run(
             if as_json:
                 print_json(brief(ended))
             else:
-                await tell(app, ended)
+                await tell(app.journal, ended)
             return exit_code(ended)
 
     execute(work, as_json=as_json)
@@ -73,37 +74,3 @@ def read_mapping(mapping: list[str]) -> dict[str, str]:
             raise UserError("bad-mapping", f"--map takes FIELD=COLUMN, not {each!r}.", hint="--map message=text")
         found[field] = column
     return found
-
-
-def brief(run: Run) -> dict[str, Json]:
-    """What a script needs to know of a run that was just advanced."""
-    found: dict[str, Json] = {"id": run.id, "status": run.status}
-    if run.status is RunStatus.COMPLETED:
-        found["output"] = run.output
-    elif run.problem is not None:
-        found["problem"] = run.problem
-    return found
-
-
-async def tell(app: App, run: Run) -> None:
-    """Say how a run ended, or for what it waits and how to go on."""
-    err.print(f"{SYMBOLS[run.status]}  {run.namespace}/{run.workflow} {run.version}  [dim]{run.id}[/]")
-    if run.status is RunStatus.COMPLETED:
-        out.print_json(data=run.output)
-        return
-    if isinstance(run.problem, dict):
-        err.print(str(run.problem.get("detail") or run.problem.get("title")), markup=False)
-        if run.problem.get("instance"):
-            err.print(f"  at {run.problem['instance']}", markup=False)
-        if run.problem.get("hint"):
-            err.print(f"  {run.problem['hint']}", markup=False)
-        err.print(f"  orchestrion runs show {run.id}")
-        return
-    for request in await app.journal.requests(status=RequestStatus.OPEN):
-        asked = await app.journal.run(request.run_id)
-        if request.run_id == run.id or (asked is not None and asked.root_id == run.id):
-            err.print(f"waits for {request.question.role or request.question.user or 'a person'}: ", end="")
-            err.print(request.question.title, markup=False)
-            err.print(f"  orchestrion approvals show {request.id}")
-    if run.wake_at is not None:
-        err.print(f"waits until {iso(run.wake_at)}; `orchestrion work` goes on with it then")

@@ -6,16 +6,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from orchestrion.app import App, open_app, open_journal
+from orchestrion.app import open_journal
 from orchestrion.core import Entry, Journal, Json, Request, Run, RunFilter, RunStatus, SystemClock, UserError, iso
 from orchestrion.project import Project
 from orchestrion.spec import Document, read
 
-from ._change import change
 from ._html import page
-from ._run import brief, tell
 from ._story import story
-from ._terminal import SYMBOLS, err, execute, exit_code, one_of, out, print_json, user_name
+from ._terminal import SYMBOLS, err, execute, one_of, out, print_json, user_name
 from ._tree import tree
 
 
@@ -186,6 +184,8 @@ def _write_page(
 
 
 def cancel_run(fragment: str, user: str | None, *, project: Path, as_json: bool) -> None:
+    from ._change import App, change
+
     async def work() -> int:
         async with AsyncExitStack() as stack:
             _, run = await required(await journal_of(stack, project), fragment)
@@ -200,29 +200,24 @@ def cancel_run(fragment: str, user: str | None, *, project: Path, as_json: bool)
 
 
 def retry_run(fragment: str, user: str | None, *, project: Path, as_json: bool) -> None:
+    from ._change import open_app, report
+
     async def work() -> int:
         async with AsyncExitStack() as stack:
             _, run = await required(await journal_of(stack, project), fragment)
         async with open_app(project) as app:
-            return await _report(app, await app.engine.retry(run.id, user_name(user)), as_json=as_json)
+            return await report(app, await app.engine.retry(run.id, user_name(user)), as_json=as_json)
 
     execute(work, as_json=as_json)
 
 
 def rerun(fragment: str, task: str, user: str | None, *, project: Path, as_json: bool) -> None:
+    from ._change import open_app, report
+
     async def work() -> int:
         async with AsyncExitStack() as stack:
             _, run = await required(await journal_of(stack, project), fragment)
         async with open_app(project) as app:
-            return await _report(app, await app.rerun(run, task, subject=user_name(user)), as_json=as_json)
+            return await report(app, await app.rerun(run, task, subject=user_name(user)), as_json=as_json)
 
     execute(work, as_json=as_json)
-
-
-async def _report(app: App, run: Run, *, as_json: bool) -> int:
-    ended = await app.engine.settle(run.id)
-    if as_json:
-        print_json(brief(ended))
-    else:
-        await tell(app, ended)
-    return exit_code(ended)

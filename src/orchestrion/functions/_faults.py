@@ -85,7 +85,11 @@ def _of_sqlite(cause: sqlite3.Error) -> UserError:
     if code == sqlite3.SQLITE_READONLY:
         return _wrote_while_reading()
     if code == sqlite3.SQLITE_CANTOPEN:
-        return UserError("no-database", "The database file does not exist or cannot be opened.")
+        return UserError(
+            "no-database",
+            "The database file does not exist or cannot be opened.",
+            hint="Connecting never creates one: make it first (the examples have a prepare.py), or correct `connections`.",
+        )
     if code == sqlite3.SQLITE_ERROR:  # about the statement's text, never about data
         return UserError("statement-failed", f"The database refuses the statement: {cause}.")
     return UserError("statement-failed", f"The database refuses the statement: {cause.sqlite_errorname}.")

@@ -1,0 +1,39 @@
+"""Saying how a run stands: to scripts, and to people."""
+
+from orchestrion.core import Journal, Json, RequestStatus, Run, RunStatus, iso
+
+from ._terminal import SYMBOLS, err, out
+
+
+def brief(run: Run) -> dict[str, Json]:
+    """What a script needs to know of a run that was just advanced."""
+    found: dict[str, Json] = {"id": run.id, "status": run.status}
+    if run.status is RunStatus.COMPLETED:
+        found["output"] = run.output
+    elif run.problem is not None:
+        found["problem"] = run.problem
+    return found
+
+
+async def tell(journal: Journal, run: Run) -> None:
+    """Say how a run ended, or for what it waits and how to go on."""
+    err.print(f"{SYMBOLS[run.status]}  {run.namespace}/{run.workflow} {run.version}  [dim]{run.id}[/]")
+    if run.status is RunStatus.COMPLETED:
+        out.print_json(data=run.output)
+        return
+    if isinstance(run.problem, dict):
+        err.print(str(run.problem.get("detail") or run.problem.get("title")), markup=False)
+        if run.problem.get("instance"):
+            err.print(f"  at {run.problem['instance']}", markup=False)
+        if run.problem.get("hint"):
+            err.print(f"  {run.problem['hint']}", markup=False)
+        err.print(f"  orchestrion runs show {run.id}")
+        return
+    for request in await journal.requests(status=RequestStatus.OPEN):
+        asked = await journal.run(request.run_id)
+        if request.run_id == run.id or (asked is not None and asked.root_id == run.id):
+            err.print(f"waits for {request.question.role or request.question.user or 'a person'}: ", end="")
+            err.print(request.question.title, markup=False)
+            err.print(f"  orchestrion approvals show {request.id}")
+    if run.wake_at is not None:
+        err.print(f"waits until {iso(run.wake_at)}; `orchestrion work` goes on with it then")

@@ -122,7 +122,7 @@ class Engine:
         if self._ready or len(self._hosts) + self._reserved >= self._limits.concurrency:
             accepted = await self._journal.start(run)
         else:
-            run = replace(run, status=RunStatus.RUNNING, epoch=1)
+            run = replace(run, status=RunStatus.RUNNING, epoch=1, started_at=self._clock.now())
             accepted = await self._start_reserved(run)
             if accepted is run:
                 self._begin(run)

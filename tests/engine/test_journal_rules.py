@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from orchestrion.core import (
+    Acting,
     Answer,
     BugError,
     ChildStart,
@@ -107,6 +108,31 @@ async def test_another_call_at_a_key_stops_the_run_as_diverged_and_performs_noth
     assert run.status is RunStatus.DIVERGED
     assert cast("Mapping[str, str]", run.problem)["code"] == "diverged"
     assert ledger.calls == {"act": 1}
+
+
+class Entered:
+    """A composite that does nothing beyond being entered."""
+
+    declaration = replace(counting(Ledger()).declaration, name="entered")
+
+    async def run(self, invocation: Invocation, effects: Effects) -> Outcome:
+        return Outcome(output=invocation.arguments)
+
+
+async def test_an_agent_that_enters_a_composite_otherwise_than_before_stops_the_run() -> None:
+    journal = MemoryJournal(SystemClock())
+    stage = Stage(functions=(Entered(), counting(Ledger())))
+    value = 1
+
+    async def agent(_: Run, effects: Effects) -> Datum:
+        acting = Acting(principal=("Agent", "a"), action="enter", arguments={"value": value})
+        outcome = await effects.invoke(replace(call("/do/0/a#1", "entered", value), acting=acting))
+        await effects.invoke(call("/do/1/b#1", value=0))
+        return outcome.output
+
+    await until_crash(stage, CrashingJournal(journal, at=2), agent)
+    value = 2
+    assert (await finish(stage, journal, agent)).status is RunStatus.DIVERGED
 
 
 # --- rules 3 and 4 ---

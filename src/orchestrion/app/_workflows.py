@@ -23,7 +23,7 @@ from orchestrion.core import (
 from orchestrion.expressions import Expressions
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.project import Project
-from orchestrion.spec import Document, Finding, Source, finding_at, read
+from orchestrion.spec import Document, Finding, RunWorkflowTask, Source, finding_at, read
 
 _KEPT = 256
 """Versions kept parsed in memory."""
@@ -81,18 +81,19 @@ async def read_shelf(
     for declaration in declarations:
         functions[declaration.name] = functions[declaration.id] = declaration
     texts = [(project.relative(file), _bytes(file)) for file in files]
-    first = [read(text, file=file) for file, text in texts]
+    first = [read(text, file=file, functions=functions) for file, text in texts]
     known = {
         name
-        for reading in first
-        if reading.document is not None
-        for name in (reading.document.id, f"{reading.document.id}:{reading.document.version}")
+        for (file, text), reading in zip(texts, first, strict=True)
+        if (document := reading.document or read(text, file=file).document) is not None
+        for name in (document.id, f"{document.id}:{document.version}")
     }
     documents: list[Document] = []
     sources: dict[str, tuple[str, Source]] = {}
     findings: list[Finding] = []
-    for file, text in texts:
-        reading = read(text, file=file, functions=functions, workflows=known)
+    for (file, text), alone in zip(texts, first, strict=True):
+        again = alone.document is None or _names_others(alone.document)
+        reading = read(text, file=file, functions=functions, workflows=known) if again else alone
         findings += reading.findings
         if reading.document is not None and reading.source is not None:
             findings += await _check_expressions(reading.document, reading.source, expressions)
@@ -100,6 +101,10 @@ async def read_shelf(
             sources[reading.document.digest] = (file, reading.source)
     findings += _twice(documents, sources)
     return Shelf(documents=tuple(documents), sources=sources), findings
+
+
+def _names_others(document: Document) -> bool:
+    return any(isinstance(task, RunWorkflowTask) for task in document.every_task())
 
 
 def _bytes(file: Path) -> bytes:

@@ -167,7 +167,9 @@ def _verdict(request: Request, given: Json, *, again: bool, performed: bool) -> 
 
 
 async def _decide(project: Path, request: Request, answer: Answer, *, as_json: bool) -> int:
-    from ._change import App, change
+    from orchestrion.app import App
+
+    from ._change import change
 
     async def act(app: App) -> Request:
         return await app.answer(request, answer)

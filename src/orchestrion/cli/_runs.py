@@ -184,7 +184,9 @@ def _write_page(
 
 
 def cancel_run(fragment: str, user: str | None, *, project: Path, as_json: bool) -> None:
-    from ._change import App, change
+    from orchestrion.app import App
+
+    from ._change import change
 
     async def work() -> int:
         async with AsyncExitStack() as stack:
@@ -200,7 +202,9 @@ def cancel_run(fragment: str, user: str | None, *, project: Path, as_json: bool)
 
 
 def retry_run(fragment: str, user: str | None, *, project: Path, as_json: bool) -> None:
-    from ._change import open_app, report
+    from orchestrion.app import open_app
+
+    from ._change import report
 
     async def work() -> int:
         async with AsyncExitStack() as stack:
@@ -212,7 +216,9 @@ def retry_run(fragment: str, user: str | None, *, project: Path, as_json: bool) 
 
 
 def rerun(fragment: str, task: str, user: str | None, *, project: Path, as_json: bool) -> None:
-    from ._change import open_app, report
+    from orchestrion.app import open_app
+
+    from ._change import report
 
     async def work() -> int:
         async with AsyncExitStack() as stack:

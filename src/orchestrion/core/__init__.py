@@ -55,12 +55,14 @@ from ._journal import (
     Tell,
     Write,
     Written,
+    at_or_below,
 )
 from ._json import Json, canonical, digest, dump, fingerprint, parse
-from ._problem import ERROR_TYPES, Problem, canonical_error_type
+from ._problem import ERROR_TYPES, INTERRUPTED, Problem, canonical_error_type
 
 __all__ = [
     "ERROR_TYPES",
+    "INTERRUPTED",
     "NO_LABELS",
     "Acting",
     "Allow",
@@ -127,6 +129,7 @@ __all__ = [
     "Verdict",
     "Write",
     "Written",
+    "at_or_below",
     "canonical",
     "canonical_error_type",
     "decision_json",

@@ -50,6 +50,11 @@ class EntryKind(StrEnum):
     """Something that happened and changes nothing: a late outcome, a superseded attempt."""
 
 
+def at_or_below(key: str, above: str) -> bool:
+    """Whether `key` is `above`, one of its attempts or visits, or a place within it. Everything is below the empty key."""
+    return key.startswith(above) and (len(key) == len(above) or not above or key[len(above)] in "/~#!")
+
+
 class EntryStatus(StrEnum):
     INTENT = "intent"
     COMPLETED = "completed"

@@ -22,6 +22,9 @@ ERROR_TYPES: Mapping[str, str] = {
 }
 """The workflow language's standard error types. Source: Open Workflow Specification, DSL reference, "Standard error types"."""
 
+INTERRUPTED = "urn:orchestrion:problem:interrupted"
+"""A call was begun, and the process died before its outcome was known."""
+
 _OLD_HOSTS = ("https://open-workflow-specification.org", "https://serverlessworkflow.io")
 _OLD_PATHS = ("/spec/1.0.0/errors/", "/dsl/errors/types/", "/errors/types/")
 

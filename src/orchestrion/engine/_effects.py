@@ -46,7 +46,7 @@ from orchestrion.core import (
     labels_from,
 )
 
-from ._leaf import beginning, call_of, decide_and_wait, perform_leaf
+from ._leaf import beginning, call_of, decide_and_wait, perform_leaf, recorded
 from ._rows import outcome_of, problem_in, stored_labels
 from ._strands import fork, race, within
 from ._walk import Scope, Walk, WalkStopped
@@ -128,9 +128,7 @@ class WalkEffects:
         """Policy decides before an agent enters a composite; the decision stands in an entry of its own."""
         key = f"{invocation.key}/enter"
         entry = self.walk.entries.get(key)
-        if entry is not None and entry.status is EntryStatus.FAILED:
-            raise Faulted(problem_in(entry.problem), source_key=key)
-        if entry is not None and entry.status is EntryStatus.COMPLETED:
+        if entry is not None and isinstance(recorded(self.walk, entry, invocation.digest()), Outcome):
             return
         entering, began_at = invocation.at(key), self.walk.clock.now()
 
@@ -155,9 +153,8 @@ class WalkEffects:
         )
         if nature.effect == "none":
             return Allow()
-        recorded = self._decided(invocation.key)
-        if recorded is not None:
-            return recorded
+        if (decision := self._decided(invocation.key)) is not None:
+            return decision
         run = self.walk.run
         return self.outside.gate.decide(
             call_of(invocation, nature, self.walk.run_name),

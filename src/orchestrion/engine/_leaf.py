@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from orchestrion.core import (
+    INTERRUPTED,
     BugError,
     Call,
     Datum,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_APPROVALS = 5
-INTERRUPTED = "urn:orchestrion:problem:interrupted"
 
 
 def call_of(invocation: Invocation, nature: Nature, workflow: str) -> Call:
@@ -77,7 +77,7 @@ async def perform_leaf(
     digest = invocation.digest()
     entry = walk.entries.get(key)
     if entry is not None:
-        match _recorded(walk, entry, digest):
+        match recorded(walk, entry, digest):
             case Outcome() as outcome:
                 return outcome
             case Entry() as intent:
@@ -125,7 +125,7 @@ def _idempotent(invocation: Invocation, nature: Nature) -> bool:
     return nature.idempotent if invocation.idempotent is None else invocation.idempotent
 
 
-def _recorded(walk: Walk, entry: Entry, digest: str) -> Outcome | Entry:
+def recorded(walk: Walk, entry: Entry, digest: str) -> Outcome | Entry:
     """The recorded outcome, or the intent that has none."""
     if entry.kind is not EntryKind.LEAF or entry.digest != digest:
         raise walk.stop(Diverged(entry.key, f"it holds {entry.function or entry.kind} with digest {entry.digest[:12]}"))

@@ -25,6 +25,7 @@ from orchestrion.core import (
     Run,
     Write,
     Written,
+    at_or_below,
 )
 
 LINGER_S = 0.05
@@ -278,7 +279,7 @@ class Walk:
         """What remains open at or below the prefixes, ended: intents abandoned, requests withdrawn, children cancelled."""
         writes: list[Write] = []
         for entry in list(self.entries.values()):
-            if entry.status is not EntryStatus.INTENT or not any(is_below(entry.key, prefix) for prefix in prefixes):
+            if entry.status is not EntryStatus.INTENT or not any(at_or_below(entry.key, prefix) for prefix in prefixes):
                 continue
             match entry.kind:
                 case EntryKind.LEAF:
@@ -293,11 +294,6 @@ class Walk:
                 case _:
                     pass
         return writes
-
-
-def is_below(key: str, prefix: str) -> bool:
-    """Whether `key` is `prefix` or stands below it."""
-    return key.startswith(prefix) and (len(key) == len(prefix) or not prefix or key[len(prefix)] in "/~")
 
 
 def _abandoned(entry: Entry, now: float) -> Entry:

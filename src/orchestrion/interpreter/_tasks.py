@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never, cast
 
 from orchestrion.core import (
+    INTERRUPTED,
     ChildStart,
     Datum,
     Effects,
@@ -38,7 +39,7 @@ from ._try import perform_try
 if TYPE_CHECKING:
     from ._interpreter import Interpreter
 
-INTERRUPTED = Problem(type="urn:orchestrion:problem:interrupted", status=409, title="Interrupted")
+_INTERRUPTED = Problem(type=INTERRUPTED, status=409, title="Interrupted")
 
 
 async def perform(
@@ -95,7 +96,7 @@ async def _call(interpreter: "Interpreter", strand: Strand, task: CallTask, key:
             function=task.function,
             arguments=arguments,
             idempotent=idempotent if isinstance(idempotent, bool) else None,
-            catches_interrupted=any(catch.errors.matches(INTERRUPTED) for catch in strand.catches),
+            catches_interrupted=any(catch.errors.matches(_INTERRUPTED) for catch in strand.catches),
         )
     )
     return Passed(outcome.output)

@@ -30,6 +30,7 @@ from orchestrion.core import (
     Tell,
     Write,
     Written,
+    at_or_below,
 )
 
 from ._rules import (
@@ -37,7 +38,6 @@ from ._rules import (
     RETRYABLE,
     SLEEPING,
     answer_message,
-    at_or_below,
     changed,
     decided,
     is_tried_again,

@@ -25,6 +25,7 @@ from orchestrion.core import (
     Tell,
     UserError,
     Write,
+    at_or_below,
     canonical,
     dump,
     iso,
@@ -36,11 +37,6 @@ LARGEST_VALUE = 64 * 1024 * 1024
 SLEEPING = frozenset({RunStatus.WAITING, RunStatus.PAUSED})
 CLAIMABLE = frozenset({RunStatus.PENDING, RunStatus.WAITING, RunStatus.PAUSED})
 RETRYABLE = frozenset({RunStatus.FAULTED, RunStatus.DIVERGED})
-
-
-def at_or_below(key: str, above: str) -> bool:
-    """Whether `key` is `above`, one of its attempts or visits, or a place within it. Everything is below the empty key."""
-    return key.startswith(above) and (len(key) == len(above) or not above or key[len(above)] in "/~#!")
 
 
 def require_storable(value: Json, what: str) -> None:

@@ -23,6 +23,7 @@ from orchestrion.core import (
     SetRun,
     Tell,
     Write,
+    at_or_below,
 )
 from orchestrion.store import Blobs, Connection
 
@@ -31,7 +32,6 @@ from ._rows import Fetch, Large, Row, entry_row, load, message_from, request_fro
 from ._rules import (
     RETRYABLE,
     answer_message,
-    at_or_below,
     decided,
     is_tried_again,
     not_faulted,

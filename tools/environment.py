@@ -113,6 +113,7 @@ def install(wanted):
               "--requirement", "requirements-uv.lock"])  # fmt: skip
     call([*uv, "sync", *into, "--compile-bytecode", "--require-hashes", LOCKS[wanted]])
     call([*uv, "install", *into, "--no-deps", "--no-build-isolation", "--offline", "--editable", "."])
+    call([PYTHON, "-m", "compileall", "-q", "src"])
 
 
 def call(command):

@@ -20,8 +20,8 @@ LATER = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{last}"
 
 
 def upgrade():
@@ -56,9 +56,9 @@ def schema(path: Path) -> dict[str, list[tuple[object, ...]]]:
 def later_release(monkeypatch: pytest.MonkeyPatch, folder: Path, more: str = "") -> None:
     """Pretend that this release has one revision more."""
     folder.mkdir()
-    (folder / "0002_later.py").write_text(LATER.format(more=more))
+    (folder / "9999_later.py").write_text(LATER.format(last=REVISIONS[-1], more=more))
     for module in ("_migrate", "_store"):
-        monkeypatch.setattr(f"orchestrion.store.{module}.REVISIONS", (*REVISIONS, "0002"))
+        monkeypatch.setattr(f"orchestrion.store.{module}.REVISIONS", (*REVISIONS, "9999"))
     monkeypatch.setattr(_migrate, "SCRIPTS", (*_migrate.SCRIPTS, folder))
 
 

@@ -1,7 +1,24 @@
 """The database: tables, migrations, blobs, and who owns it. The only room that knows which database it is."""
 
 from ._blobs import KEPT_S, Blobs
-from ._schema import REFERRING, REVISIONS, documents, entries, late, messages, metadata, quarantine, requests, runs
+from ._schema import (
+    REFERRING,
+    REVISIONS,
+    documents,
+    entries,
+    events,
+    filters,
+    gathered,
+    late,
+    leader,
+    messages,
+    metadata,
+    quarantine,
+    requests,
+    runs,
+    schedules,
+    subscriptions,
+)
 from ._sqlite import (
     Connection,
     DriverError,
@@ -32,16 +49,22 @@ __all__ = [
     "database_path",
     "documents",
     "entries",
+    "events",
     "explain",
+    "filters",
+    "gathered",
     "insert_new",
     "is_passing",
     "is_row_error",
     "late",
+    "leader",
     "messages",
     "metadata",
     "quarantine",
     "requests",
     "runs",
+    "schedules",
     "sql",
+    "subscriptions",
     "upsert",
 ]

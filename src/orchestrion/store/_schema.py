@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -190,5 +190,89 @@ quarantine = Table(
 )
 """Rows of a batch that were set aside, with the reasons."""
 
-REFERRING = (runs, entries, late, requests, messages, quarantine)
+events = Table(
+    "events",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("labels", Text),
+    Column("received_at", Double, nullable=False),
+    Column("routed_at", Double),
+    Column("deliveries", Integer, nullable=False),
+    Column("blobs", Text),
+    sqlite_autoincrement=True,
+)
+"""CloudEvents, each once by (source, id). deliveries: how many runs were told or started; 0 once routed: nobody wanted it."""
+Index("ix_events_source", events.c.source, events.c.id, unique=True)
+Index("ix_events_type", events.c.type, events.c.received_at)
+Index("ix_events_received", events.c.received_at)
+Index(
+    "ix_events_unrouted",
+    events.c.seq,
+    sqlite_where=text("routed_at IS NULL"),
+    postgresql_where=text("routed_at IS NULL"),
+)
+
+filters = Table(
+    "filters",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("type", Text),
+    Column("body", Text, nullable=False),
+)
+"""What runs listen for, without what differs from run to run: evaluated once an event, however many runs share one."""
+Index("ix_filters_type", filters.c.type)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _run_id(),
+    Column("key", Text, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("filter", Text, nullable=False),
+    Column("expected", Text),
+    PrimaryKeyConstraint("run_id", "key", "place"),
+    sqlite_with_rowid=False,
+)
+"""Which runs listen now. expected: digest of the correlation values this run wants; without one, every match is for it."""
+Index("ix_subscriptions_filter", subscriptions.c.filter, subscriptions.c.expected)
+
+gathered = Table(
+    "gathered",
+    metadata,
+    Column("trigger", Text, nullable=False),
+    Column("correlation", Text, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    PrimaryKeyConstraint("trigger", "correlation", "place"),
+)
+"""Events that wait for others before they start a run together (`schedule.on.all`)."""
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("workflow", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("next_at", Double),
+    Column("last_at", Double),
+    Column("last_run_id", Text),
+    Column("paused_by", Text),
+    Column("updated_at", Double, nullable=False),
+)
+"""One row a scheduled workflow (`namespace/name`): which version's calendar it follows, and where it stands in it."""
+
+leader = Table(
+    "leader",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+"""Which process advances runs where several may: a lease by the database's own clock. Unused on SQLite, which has a lock file."""
+
+REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

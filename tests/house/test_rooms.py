@@ -25,6 +25,7 @@ HOMES = {
     "jq": {"expressions"},
     "jsonschema_rs": {"spec", "functions/_schema.py"},
     "openai": {"models"},
+    "opentelemetry": {"telemetry"},
     "pydantic_ai": {"agents", "models", "testing"},
     "pydantic_graph": {"agents"},
     "rich": {"cli"},

@@ -33,6 +33,7 @@ from orchestrion.spec import Document
 from ._functions import catalog_of
 from ._journals import Mode, open_journal
 from ._project import Checked, check_project, read_playbooks, routers_of
+from ._telemetry import observing
 from ._workflows import Workflows, input_labels
 
 
@@ -185,7 +186,9 @@ async def open_rooms(
     async with AsyncExitStack() as stack:
         expressions = await stack.enter_async_context(Expressions())
         settings = project.settings
-        egress = await stack.enter_async_context(Egress(settings.egress.allow, timeout_s=settings.egress.timeout_s))
+        egress = await stack.enter_async_context(
+            Egress(settings.egress.allow, timeout_s=settings.egress.timeout_s, traced=settings.telemetry is not None)
+        )
         playbooks, found = read_playbooks(project)
         models = Models(
             _model_settings(project),
@@ -237,22 +240,23 @@ async def conduct(rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: 
     project = rooms.project
     pinned = Workflows(rooms.checked.shelf, journal, Interpreter(rooms.expressions), clock)
     limits = project.settings.limits
-    engine = Engine(
-        journal=journal,
-        interpret=pinned.interpret,
-        outside=Outside(
-            catalog=rooms.catalog,
-            gate=rooms.checked.require_sound(),
-            workflows=pinned,
-            secrets=project.secrets(),
-            random=random.SystemRandom().random,
-            express=mode == "express",
-        ),
-        clock=clock,
-        semantics=SEMANTICS,
-        limits=Limits(concurrency=limits.concurrency, backlog=limits.backlog),
-    )
     async with AsyncExitStack() as stack:
+        engine = Engine(
+            journal=journal,
+            interpret=pinned.interpret,
+            outside=Outside(
+                catalog=rooms.catalog,
+                gate=rooms.checked.require_sound(),
+                workflows=pinned,
+                secrets=project.secrets(),
+                random=random.SystemRandom().random,
+                express=mode == "express",
+            ),
+            clock=clock,
+            semantics=SEMANTICS,
+            limits=Limits(concurrency=limits.concurrency, backlog=limits.backlog),
+            observe=None if mode == "join" else stack.enter_context(observing(project)),
+        )
         if mode != "join":
             await stack.enter_async_context(engine)
         yield App(

@@ -59,6 +59,7 @@ from ._journal import (
 )
 from ._json import Json, canonical, digest, dump, fingerprint, parse
 from ._problem import ERROR_TYPES, INTERRUPTED, Problem, canonical_error_type
+from ._trace import span_id, trace_id, traceparent
 
 __all__ = [
     "ERROR_TYPES",
@@ -148,5 +149,8 @@ __all__ = [
     "permitted",
     "problem_of",
     "require_permit",
+    "span_id",
     "sub_labels",
+    "trace_id",
+    "traceparent",
 ]

@@ -10,10 +10,11 @@ from ._errors import BugError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
-    """One performed entry: which run, which key."""
+    """One performed entry: which run, which key, and the run that all this began with."""
 
     run_id: str
     key: str
+    root_id: str = ""
 
 
 _current: ContextVar[Permit | None] = ContextVar("orchestrion_permit", default=None)

@@ -19,7 +19,8 @@ class Egress:
 
     Nothing is allowed unless listed in `allow` (see Rules). `stubs` answer for hosts by name in place of the network; the
     rules hold for them too. No proxy or credential is taken from the environment; `SSL_CERT_FILE` is honoured.
-    Redirects are not followed unless a request asks for it, and then every hop is checked like a first request.
+    Redirects are not followed unless a request asks for it, and then every hop is checked like a first request. With `traced`,
+    the other side is told which span calls it (`traceparent`).
     """
 
     def __init__(
@@ -30,11 +31,14 @@ class Egress:
         stubs: Mapping[str, httpx.AsyncBaseTransport] = MappingProxyType({}),
         timeout_s: float = 30.0,
         max_response_bytes: int = 16_000_000,
+        traced: bool = False,
     ) -> None:
         rules = Rules(allow)
         self.timeout_s = timeout_s
         self.max_response_bytes = max_response_bytes
-        self._transport = GuardedTransport(rules, CheckedNetwork(rules, resolve), stubs, max_response_bytes)
+        self._transport = GuardedTransport(
+            rules, CheckedNetwork(rules, resolve), stubs, max_response_bytes, traced=traced
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ from typing import cast
 import httpcore
 import httpx
 
-from orchestrion.core import PolicyDenied, UserError, require_permit
+from orchestrion.core import PolicyDenied, UserError, require_permit, traceparent
 
 from ._network import WIRE_ERRORS, CheckedNetwork, transport_problem
 from ._rules import Rules
@@ -26,17 +26,20 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         network: CheckedNetwork,
         stubs: Mapping[str, httpx.AsyncBaseTransport],
         max_response_bytes: int,
+        *,
+        traced: bool = False,
     ) -> None:
         self._rules = rules
         self._network = network
         self._stubs = stubs
         self._max_response_bytes = max_response_bytes
+        self._traced = traced
         self._pool: httpcore.AsyncConnectionPool | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises: BugError `ungoverned`; PolicyDenied `egress-refused`; TransientError; UserError `response-too-big`."""
         host = request.url.raw_host.decode().lower()
-        require_permit(f"A request to {host!r}")
+        permit = require_permit(f"A request to {host!r}")
         port = request.url.port or _PORTS.get(request.url.scheme)
         if port is None:
             raise PolicyDenied(
@@ -45,6 +48,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._rules.admit(host, port)
         if request.headers.get("host", "").lower() != request.url.netloc.decode().lower():
             raise PolicyDenied("egress-refused", f"A request to {host!r} carries the Host header of another.")
+        if self._traced:
+            request.headers["traceparent"] = traceparent(permit.root_id or permit.run_id, permit.run_id, permit.key)
         stub = self._stubs.get(host)
         response = await (stub.handle_async_request(request) if stub else self._send(request, host))
         if not isinstance(response.stream, httpx.AsyncByteStream):

@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 Interpret = Callable[[Run, Effects], Awaitable[Datum]]
 """Walks a run's workflow from its beginning over the given effects, and returns its output."""
 
+Observe = Callable[[Run, Sequence[Write]], None]
+"""Told of everything that a run has written, once it is durable. It must be quick, and must not raise."""
+
 NEAR_S = 60.0
 """A sleeper that wakes within this time is waited for; a later one is left asleep."""
 RETRY_STORE_S = 1.0
@@ -61,7 +64,15 @@ class Engine:
     """
 
     def __init__(
-        self, *, journal: Journal, interpret: Interpret, outside: Outside, clock: Clock, semantics: int, limits: Limits
+        self,
+        *,
+        journal: Journal,
+        interpret: Interpret,
+        outside: Outside,
+        clock: Clock,
+        semantics: int,
+        limits: Limits,
+        observe: Observe | None = None,
     ) -> None:
         self._journal = journal
         self._interpret = interpret
@@ -69,6 +80,7 @@ class Engine:
         self._clock = clock
         self._semantics = semantics
         self._limits = limits
+        self._observe = observe
         self._walks: dict[str, Walk] = {}
         self._hosts: set[asyncio.Task[None]] = set()
         self._ready: deque[str] = deque()
@@ -372,6 +384,8 @@ class Engine:
 
     def _overhear(self, run: Run, writes: Sequence[Write]) -> None:
         """Take up at once what a run's write concerns: its children, its parent."""
+        if self._observe is not None:
+            self._observe(run, writes)
         root = run.root_id or run.id
         for write in writes:
             match write:

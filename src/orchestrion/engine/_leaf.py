@@ -260,7 +260,7 @@ async def _approval(
 async def _perform(walk: Walk, scope: Scope, intent: Entry, perform: Callable[[], Awaitable[Outcome]]) -> Outcome:
     """Perform and write the outcome; a failure is an outcome too."""
     try:
-        with permitted(Permit(run_id=walk.run.id, key=intent.key)):
+        with permitted(Permit(run_id=walk.run.id, key=intent.key, root_id=walk.run.root_id or walk.run.id)):
             outcome = await perform()
     except OrchestrionError as error:
         problem = error.problem.at(intent.task)

@@ -216,6 +216,20 @@ class Limits(_Setting):
     )
 
 
+class Telemetry(_Setting):
+    """Where a copy of the record goes, as OpenTelemetry spans. Values are not in it; ids, names, times and costs are."""
+
+    endpoint: str = Field(
+        pattern=r"^https?://",
+        description="Base address of a collector that takes OTLP over HTTP: `http://127.0.0.1:4318`.",
+    )
+    service: str = Field(default="orchestrion", min_length=1, description="`service.name` of the spans.")
+    headers: dict[str, SecretReference] = Field(
+        default_factory=dict, description="Headers a collector asks for, such as `Authorization`, as {secret: NAME}."
+    )
+    timeout_s: float = Field(default=10.0, alias="timeout", gt=0, description="Seconds one delivery may take.")
+
+
 _MODELS = {"default": Model(provider="playbook")}
 
 
@@ -251,6 +265,9 @@ class Settings(_Setting):
         default_factory=dict, description="Workflow → how the columns of a file become its input in `run --each`."
     )
     limits: Limits = Field(default_factory=Limits, description="How much at once, and how much at most.")
+    telemetry: Telemetry | None = Field(
+        default=None, description="Where OpenTelemetry spans go. Nothing is sent anywhere unless this is set."
+    )
 
 
 def settings_schema() -> dict[str, Json]:

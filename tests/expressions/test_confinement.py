@@ -123,7 +123,7 @@ async def test_bombs_end_in_a_clear_error(expressions: Expressions, program: str
     with pytest.raises(ExpressionError) as caught:
         await expressions.evaluate([program], {".": None})
     assert caught.value.code in codes
-    assert await expressions.evaluate([". + 1"], {".": 1}) == [2]
+    assert await expressions.evaluate([". + 1 * 1"], {".": 1}) == [2]
 
 
 HARMLESS = """
@@ -171,7 +171,7 @@ async def test_the_process_has_nothing_and_can_do_nothing() -> None:
     os.environ["ORCHESTRION_CANARY"] = "canary"
     try:
         async with Expressions(workers=1) as pool:
-            await pool.evaluate([". + 1"], {".": 1})
+            await pool.evaluate([". + 1 * 1"], {".": 1})
             _assert_bare(Path(f"/proc/{pool.worker_pids()[0]}"))
     finally:
         del os.environ["ORCHESTRION_CANARY"]
@@ -179,19 +179,19 @@ async def test_the_process_has_nothing_and_can_do_nothing() -> None:
 
 async def test_a_killed_worker_is_replaced_and_nobody_notices() -> None:
     async with Expressions(workers=1) as pool:
-        await pool.evaluate([". + 1"], {".": 1})
+        await pool.evaluate([". + 1 * 1"], {".": 1})
         (pid,) = pool.worker_pids()
         os.kill(pid, signal.SIGKILL)
-        assert await pool.evaluate([". + 1"], {".": 2}) == [3]
+        assert await pool.evaluate([". + 1 * 1"], {".": 2}) == [3]
         assert pool.worker_pids() != [pid]
 
 
 async def test_a_worker_killed_by_somebody_else_costs_a_second_try() -> None:
     async with Expressions(workers=1, deadline_s=30) as pool:
-        await pool.evaluate([". + 1"], {".": 1})
+        await pool.evaluate([". + 1 * 1"], {".": 1})
         (pid,) = pool.worker_pids()
         os.kill(pid, signal.SIGSTOP)
-        asked = asyncio.ensure_future(pool.evaluate([". + 1"], {".": 2}))
+        asked = asyncio.ensure_future(pool.evaluate([". + 1 * 1"], {".": 2}))
         await asyncio.sleep(0)
         os.kill(pid, signal.SIGKILL)
         assert await asked == [3]
@@ -200,7 +200,7 @@ async def test_a_worker_killed_by_somebody_else_costs_a_second_try() -> None:
 async def test_requests_in_the_queue_outlive_a_neighbours_deadline() -> None:
     async with Expressions(workers=1, deadline_s=0.2) as pool:
         bad = asyncio.ensure_future(pool.evaluate(["last(range(1e12))"], {}))
-        good = [asyncio.ensure_future(pool.evaluate([". + 1"], {".": n})) for n in range(20)]
+        good = [asyncio.ensure_future(pool.evaluate([". + 1 * 1"], {".": n})) for n in range(20)]
         assert await asyncio.gather(*good) == [[n + 1] for n in range(20)]
         with pytest.raises(ExpressionError):
             await bad
@@ -214,7 +214,7 @@ async def test_a_cancelled_request_leaves_the_pool_in_order() -> None:
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
-        assert await pool.evaluate([". + 1"], {".": 1}) == [2]
+        assert await pool.evaluate([". + 1 * 1"], {".": 1}) == [2]
 
 
 async def test_a_worker_ends_with_its_parent() -> None:
@@ -224,9 +224,9 @@ async def test_a_worker_ends_with_its_parent() -> None:
         "from orchestrion.expressions import Expressions\n"
         "async def main():\n"
         "    pool = Expressions(workers=2, deadline_s=0.3)\n"
-        "    await pool.evaluate(['. + 1'], {'.': 1})\n"
+        "    await pool.evaluate(['. + 1 * 1'], {'.': 1})\n"
         "    asyncio.ensure_future(pool.evaluate(['last(range(1e12))'], {}))\n"
-        "    asyncio.ensure_future(pool.evaluate(['. + 2'], {'.': 1}))\n"
+        "    asyncio.ensure_future(pool.evaluate(['. + 2 * 1'], {'.': 1}))\n"
         "    while len(pool.worker_pids()) < 2: await asyncio.sleep(0)\n"
         "    print(*pool.worker_pids(), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -6,7 +6,7 @@ from typing import cast
 from orchestrion.core import Json, OrchestrionError, dump, parse
 
 from ._errors import ExpressionError, failure, shown, syntax_problem
-from ._program import Segment, facts
+from ._program import facts
 
 NOW = "__now"
 _LARGEST = 1.7976931348623157e308
@@ -44,30 +44,6 @@ class Request:
             at = self._lines[key] = len(self._values)
             self._values.append(text)
         return at
-
-
-def walk(program: str, variables: Mapping[str, Json]) -> tuple[Json] | None:
-    """The result of a mere path, which needs no jq; None for other programs and for what jq would complain about."""
-    path = facts(program).path
-    if path is None or path[0] not in variables:
-        return None
-    value = variables[path[0]]
-    for segment in path[1]:
-        found = _member(value, segment)
-        if found is None:
-            return None
-        value = found[0]
-    return (value,)
-
-
-def _member(value: Json, segment: Segment) -> tuple[Json] | None:
-    if value is None:
-        return (None,)
-    if isinstance(segment, str):
-        return (value.get(segment),) if isinstance(value, Mapping) else None
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return None
-    return (value[segment] if segment < len(value) else None,)
 
 
 def said(line: str) -> tuple[str, str]:

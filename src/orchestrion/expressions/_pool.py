@@ -8,7 +8,8 @@ from typing import Self
 from orchestrion.core import BugError, Json, OrchestrionError, dump
 
 from ._errors import ExpressionError, SyntaxProblem, shown, syntax_problem, withheld_problem
-from ._exchange import NOW, Request, result, said, walk
+from ._exchange import NOW, Request, result, said
+from ._native import native
 from ._process import Worker, WorkerEnded
 from ._program import facts
 
@@ -57,7 +58,8 @@ class Expressions:
         return [worker.pid for worker in self._workers]
 
     async def evaluate(self, programs: Sequence[str], variables: Mapping[str, Json]) -> list[Json]:
-        """The result of each program, in order; no result is null. One round trip, none if all are mere paths.
+        """The result of each program, in order; no result is null. One round trip, none if all are
+        simple enough to need no jq (`_native`).
 
         `variables` holds the input under `.`, the others by name without `$`, and the time as `__now` (seconds since the
         epoch) for programs that mention `now`. Only what programs name is sent.
@@ -70,7 +72,7 @@ class Expressions:
         rest: list[int] = []
         for at, program in enumerate(programs):
             _refuse(program, variables)
-            found = walk(program, variables)
+            found = native(program, variables)
             if found is None:
                 rest.append(at)
             else:

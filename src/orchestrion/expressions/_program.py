@@ -110,7 +110,8 @@ def facts(program: str) -> Facts:
     )
 
 
-def _is_mark(found: Sequence[Token], at: int, mark: str) -> bool:
+def is_mark(found: Sequence[Token], at: int, mark: str) -> bool:
+    """Whether that mark stands there."""
     return 0 <= at < len(found) and found[at].kind == "mark" and found[at].text == mark
 
 
@@ -123,7 +124,7 @@ def _key_places(found: Sequence[Token]) -> frozenset[int]:
             brackets.append(token.text)
         elif token.kind == "mark" and token.text in (")", "]", "}"):
             brackets = brackets[:-1]
-        elif brackets[-1:] == ["{"] and (_is_mark(found, at - 1, "{") or _is_mark(found, at - 1, ",")):
+        elif brackets[-1:] == ["{"] and (is_mark(found, at - 1, "{") or is_mark(found, at - 1, ",")):
             places.add(at)
     return frozenset(places)
 
@@ -156,7 +157,7 @@ def _needs_input(found: Sequence[Token]) -> bool:
     """False only if `.` can play no part: nothing but constants, operators and variables with what lies within them."""
     keys = _key_places(found)
     for at, token in enumerate(found):
-        keyed = at in keys and _is_mark(found, at + 1, ":")
+        keyed = at in keys and is_mark(found, at + 1, ":")
         if at in keys and not keyed and token.kind != "variable":
             return True
         match token.kind:
@@ -201,7 +202,7 @@ def _segments(found: Sequence[Token], at: int, *, indices: bool = False) -> tupl
     """The static path that begins at `at`, and where it ends: `.a`, `."a"`, `["a"]` and, with `indices`, `[0]`."""
     path: list[Segment] = []
     while at < len(found):
-        step = _step(found, at, indices=indices)
+        step = static_step(found, at, indices=indices)
         if step is None:
             break
         path.append(step[0])
@@ -209,22 +210,23 @@ def _segments(found: Sequence[Token], at: int, *, indices: bool = False) -> tupl
     return path, at
 
 
-def _step(found: Sequence[Token], at: int, *, indices: bool) -> tuple[Segment, int] | None:
+def static_step(found: Sequence[Token], at: int, *, indices: bool) -> tuple[Segment, int] | None:
+    """One step of a path that no value decides, and where it ends."""
     if found[at].kind == "field":
         return found[at].text[1:], at + 1
-    dotted = at + 1 if _is_mark(found, at, ".") else at
-    if dotted > at and dotted < len(found) and (text := _literal(found[dotted])) is not None:
+    dotted = at + 1 if is_mark(found, at, ".") else at
+    if dotted > at and dotted < len(found) and (text := literal(found[dotted])) is not None:
         return text, dotted + 1
-    if _is_mark(found, dotted, "[") and _is_mark(found, dotted + 2, "]"):
+    if is_mark(found, dotted, "[") and is_mark(found, dotted + 2, "]"):
         inner = found[dotted + 1]
-        if (text := _literal(inner)) is not None:
+        if (text := literal(inner)) is not None:
             return text, dotted + 3
         if indices and inner.kind == "number" and inner.text.isdecimal() and len(inner.text) < 10:
             return int(inner.text), dotted + 3
     return None
 
 
-def _literal(token: Token) -> str | None:
+def literal(token: Token) -> str | None:
     """The value of a string without interpolation whose escapes JSON knows too."""
     if token.kind != "text" or not token.whole:
         return None

@@ -33,6 +33,7 @@ from orchestrion.spec import Document
 from ._functions import catalog_of
 from ._journals import Mode, open_journal
 from ._project import Checked, check_project, read_playbooks, routers_of
+from ._triggers import Triggers
 from ._workflows import Workflows, input_labels
 
 
@@ -251,6 +252,7 @@ async def conduct(rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: 
         clock=clock,
         semantics=SEMANTICS,
         limits=Limits(concurrency=limits.concurrency, backlog=limits.backlog),
+        routing=Triggers(rooms.checked.shelf, pinned, rooms.expressions, rooms.checked.versions()),
     )
     async with AsyncExitStack() as stack:
         if mode != "join":

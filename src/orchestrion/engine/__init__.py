@@ -2,6 +2,7 @@
 
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits
+from ._router import Fit, Routing
 from ._walk import WalkStopped
 
-__all__ = ["Engine", "Interpret", "Limits", "Outside", "WalkStopped", "Workflows"]
+__all__ = ["Engine", "Fit", "Interpret", "Limits", "Outside", "Routing", "WalkStopped", "Workflows"]

@@ -242,12 +242,16 @@ do:
 
 
 def emitter(type_: str, then: str = "") -> str:
-    return f"  - tell-{type_.replace('.', '-')}: {{ emit: {{ event: {{ with: {{ type: {type_}, data: '${{ . }}' }} }} }} }}\n" + then
+    return (
+        f"  - tell-{type_.replace('.', '-')}: {{ emit: {{ event: {{ with: {{ type: {type_}, data: '${{ . }}' }} }} }} }}\n"
+        + then
+    )
 
 
 async def test_three_workflows_work_together_by_events(journal: Journal, expressions: Expressions) -> None:
     shop = (
-        "do:\n" + emitter("order.placed")
+        "do:\n"
+        + emitter("order.placed")
         + "  - paid: { listen: { to: { one: { with: { type: order.paid, data: '${ .order == $workflow.input.order }' } } } } }\n"
         + "  - done: { set: { paid: '${ .[0].by }' } }\n"
     )

@@ -14,6 +14,7 @@ from orchestrion.core import (
     Entry,
     EntryKind,
     EntryStatus,
+    Event,
     Journal,
     Json,
     Request,
@@ -49,6 +50,12 @@ class App:
     catalog: Catalog
     routers: Routers
     clock: Clock
+    joined: bool = False
+    """Another process advances the runs."""
+
+    async def receive(self, event: Event) -> bool:
+        """Take in an event; False when (source, id) is known already. Who wants it hears of it from the process that has the store."""
+        return await (self.journal if self.joined else self.engine).receive(event)
 
     async def start(
         self,
@@ -266,6 +273,7 @@ async def conduct(rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: 
             catalog=rooms.catalog,
             routers=rooms.routers,
             clock=clock,
+            joined=mode == "join",
         )
 
 

@@ -217,6 +217,7 @@ class EventQuery:
 
     type: str | None = None
     source: str | None = None
+    id: str | None = None
     unwanted: bool = False
     """Only those that nobody wanted, and those some filter could not be evaluated for."""
     since: float | None = None

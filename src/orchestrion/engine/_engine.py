@@ -180,6 +180,13 @@ class Engine:
         while self._routing is not None and self.broken is None:
             await asyncio.wait([self._routing])
 
+    async def calm(self) -> None:
+        """Wait until nothing moves any more because of an event."""
+        while self.broken is None and not self._stopping and (self._routing is not None or self._stirred):
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._watchers.setdefault("", []).append(future)
+            await future
+
     async def settle(self, run_id: str, *, events: bool = False) -> Run:
         """Wait until the run has ended, or it and what it started wait for somebody or for a distant time.
 

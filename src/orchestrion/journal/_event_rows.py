@@ -105,6 +105,8 @@ def listed(which: EventQuery, fetch: Fetch) -> Look[list[Event]]:
         statement = statement.where(events.c.type == which.type)
     if which.source is not None:
         statement = statement.where(events.c.source == which.source)
+    if which.id is not None:
+        statement = statement.where(events.c.id == which.id)
     if which.unwanted:
         nobody = (events.c.deliveries == 0) & events.c.routed_at.is_not(None)
         statement = statement.where(or_(nobody, events.c.notes.is_not(None)))

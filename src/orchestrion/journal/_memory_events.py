@@ -186,6 +186,7 @@ def _wanted(event: Event, which: EventQuery) -> bool:
     return (
         (which.type is None or event.type == which.type)
         and (which.source is None or event.source == which.source)
+        and (which.id is None or event.id == which.id)
         and (not which.unwanted or nobody or event.notes is not None)
         and (which.since is None or event.received_at >= which.since)
         and (which.before_seq is None or event.seq < which.before_seq)

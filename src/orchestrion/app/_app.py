@@ -14,6 +14,7 @@ from orchestrion.core import (
     Entry,
     EntryKind,
     EntryStatus,
+    Event,
     Journal,
     Json,
     Request,
@@ -34,6 +35,7 @@ from ._functions import catalog_of
 from ._journals import Mode, open_journal
 from ._project import Checked, check_project, read_playbooks, routers_of
 from ._telemetry import observing
+from ._triggers import Triggers
 from ._workflows import Workflows, input_labels
 
 
@@ -49,6 +51,12 @@ class App:
     catalog: Catalog
     routers: Routers
     clock: Clock
+    joined: bool = False
+    """Another process advances the runs."""
+
+    async def receive(self, event: Event) -> bool:
+        """Take in an event; False when (source, id) is known already. Who wants it hears of it from the process that has the store."""
+        return await (self.journal if self.joined else self.engine).receive(event)
 
     async def start(
         self,
@@ -255,6 +263,7 @@ async def conduct(rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: 
             clock=clock,
             semantics=SEMANTICS,
             limits=Limits(concurrency=limits.concurrency, backlog=limits.backlog),
+            routing=Triggers(rooms.checked.shelf, pinned, rooms.expressions, rooms.checked.versions()),
             observe=None if mode == "join" else stack.enter_context(observing(project)),
         )
         if mode != "join":
@@ -268,6 +277,7 @@ async def conduct(rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: 
             catalog=rooms.catalog,
             routers=rooms.routers,
             clock=clock,
+            joined=mode == "join",
         )
 
 

@@ -16,10 +16,12 @@ app = typer.Typer(
 )
 runs = typer.Typer(help="Look at runs, and set them going, back or aside.", no_args_is_help=True)
 approvals = typer.Typer(help="What waits for a person: approvals, questions, interrupted calls.", no_args_is_help=True)
+events = typer.Typer(help="What happened outside and in workflows: send it, look at it.", no_args_is_help=True)
 router = typer.Typer(help="Train and test the project's routers.", no_args_is_help=True)
 store = typer.Typer(help="Look after the database that keeps the runs.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
 app.add_typer(approvals, name="approvals")
+app.add_typer(events, name="events")
 app.add_typer(router, name="router")
 app.add_typer(store, name="store")
 
@@ -233,6 +235,79 @@ def approvals_reject(
     from ._approvals import reject
 
     reject(request_id, reason, user, project=project, as_json=as_json)
+
+
+@events.command("send")
+def events_send(
+    type_: Annotated[
+        str | None, typer.Argument(help="What happened, such as com.example.order.placed.", metavar="TYPE")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Where it happened: a URI reference; /cli by default.")] = None,
+    event_id: Annotated[
+        str | None, typer.Option("--id", help="Counts once for each source; drawn by default.", metavar="ID")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="What it is about.")] = None,
+    content: Annotated[
+        str | None, typer.Option("--data", help="Its content: JSON, @FILE, or -.", metavar="JSON|@FILE|-")
+    ] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="An attribute of its own, such as roomid=12.", metavar="NAME=VALUE")
+    ] = None,
+    whole: Annotated[
+        str | None,
+        typer.Option("--event", help="A whole CloudEvent instead: JSON, @FILE, or -.", metavar="JSON|@FILE|-"),
+    ] = None,
+    lines: Annotated[
+        str | None, typer.Option(help="Many CloudEvents, one on each line of a file.", metavar="FILE|-")
+    ] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Send an event to whoever listens, and say what came of it."""
+    from ._events import send
+
+    send(
+        type_,
+        source=source,
+        event_id=event_id,
+        subject=subject,
+        content=content,
+        attributes=attribute or [],
+        whole=whole,
+        lines=lines,
+        project=project,
+        as_json=as_json,
+    )
+
+
+@events.command("list")
+def events_list(
+    type_: Annotated[str | None, typer.Option("--type", help="Only of this type.", metavar="TYPE")] = None,
+    source: Annotated[str | None, typer.Option(help="Only from there.")] = None,
+    unwanted: Annotated[
+        bool, typer.Option("--unwanted", help="Only those nobody wanted, or whose filters failed.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """The latest events, and how many runs each reached."""
+    from ._events import list_events
+
+    list_events(type_, source, unwanted=unwanted, limit=limit, project=project, as_json=as_json)
+
+
+@events.command("show")
+def events_show(
+    event_id: Annotated[str, typer.Argument(help="An event's id.", metavar="EVENT")],
+    source: Annotated[str | None, typer.Option(help="Where several have the id: of which source.")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """An event, and the runs it reached."""
+    from ._events import show_event
+
+    show_event(event_id, source, project=project, as_json=as_json)
 
 
 @router.command("train")

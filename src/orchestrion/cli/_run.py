@@ -21,7 +21,7 @@ def run(
         async with open_app(where, mode="express" if express else "own", workflows=files) as app:
             document = document_of(app, workflow)
             started = await app.start(document, given if value else {}, start_key=key, subject=user_name(user))
-            ended = await app.engine.settle(started.id)
+            ended = await app.engine.settle(started.id, events=True)
             if as_json:
                 print_json(brief(ended))
             else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from ._datum import Datum, labels_from, labels_json
+from ._events import Consumed, Event, Interest
 from ._governance import Decision
 from ._json import Json
 
@@ -201,5 +202,27 @@ class Effects(Protocol):
         ...
 
     def emit(self, key: str, task: str, event: Datum) -> Awaitable[Datum]:
-        """Publish a CloudEvent, once."""
+        """Publish a CloudEvent, once. Raises: UserError `bad-event`."""
+        ...
+
+    async def subscribe(self, key: str, task: str, interests: Sequence[Interest]) -> None:
+        """Listen from now on: events that anyone of the interests wants can be taken with `receive`."""
+        ...
+
+    async def receive(
+        self, key: str, task: str, listening_key: str, accepts: Callable[[Event], Awaitable[Json]]
+    ) -> Consumed:
+        """Take the next event, in the order they were received, that `accepts` does not answer None about.
+
+        `listening_key` is the key given to `subscribe`. Events received since the run began count, except those that this task has
+        taken before, on any visit. What `accepts` answers is kept with the event; a refused one is not offered again.
+        """
+        ...
+
+    def consumed(self, key: str) -> Consumed | None:
+        """What `receive` took at this key on an earlier walk."""
+        ...
+
+    async def unsubscribe(self, key: str) -> None:
+        """Listen no more."""
         ...

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
 from ._effects import Answer, Question
+from ._events import EventLog, Publish, Subscribe, Took, Unsubscribe
 from ._json import Json
 
 
@@ -40,6 +41,10 @@ class EntryKind(StrEnum):
     """A person was asked, and the answer taken."""
     CHILD = "child"
     """Another run was started, and its end taken."""
+    LISTEN = "listen"
+    """The run listens for events, until it does no longer."""
+    EVENT = "event"
+    """An event was taken: its output is the event."""
     VALUE = "value"
     """A recorded time or random number."""
     SCOPE = "scope"
@@ -211,12 +216,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Something in a run's inbox: an answer to a request, or a child's end. Addressed to one key."""
+    """Something in a run's inbox: an answer to a request, a child's end, an event. Addressed to one key."""
 
     id: str
     """Unique in the inbox; sending it again changes nothing."""
     key: str
-    kind: Literal["answer", "child"]
+    kind: Literal["answer", "child", "event"]
     body: Json
     seq: int = 0
 
@@ -292,7 +297,9 @@ class CancelRun:
     by: str
 
 
-Write: TypeAlias = Put | Move | SetRun | Ask | CloseRequests | Begin | Tell | CancelRun
+Write: TypeAlias = (
+    Put | Move | SetRun | Ask | CloseRequests | Begin | Tell | CancelRun | Publish | Subscribe | Unsubscribe | Took
+)
 
 
 class Written(asyncio.Future[None]):
@@ -336,7 +343,7 @@ class RunFilter:
     """Cursor: only runs created before this one."""
 
 
-class Journal(Protocol):
+class Journal(EventLog, Protocol):
     """The durable record of runs. Storage only: it knows nothing of workflows. One suite tests every implementation.
 
     Writes of one process become durable in the order they were given, so whatever is readable after a crash is a prefix.

@@ -2,6 +2,7 @@
 
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits, Observe
+from ._router import Fit, Routing
 from ._walk import WalkStopped
 
-__all__ = ["Engine", "Interpret", "Limits", "Observe", "Outside", "WalkStopped", "Workflows"]
+__all__ = ["Engine", "Fit", "Interpret", "Limits", "Observe", "Outside", "Routing", "WalkStopped", "Workflows"]

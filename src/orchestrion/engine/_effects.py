@@ -13,6 +13,7 @@ from orchestrion.core import (
     Catalog,
     ChildStart,
     CloseRequests,
+    Consumed,
     Datum,
     Decision,
     Deny,
@@ -21,9 +22,11 @@ from orchestrion.core import (
     Entry,
     EntryKind,
     EntryStatus,
+    Event,
     Evidence,
     Faulted,
     Gate,
+    Interest,
     Invocation,
     Json,
     Leaf,
@@ -42,10 +45,10 @@ from orchestrion.core import (
     UserError,
     derived_id,
     is_composite,
-    iso,
     labels_from,
 )
 
+from . import _listening as listening
 from ._leaf import beginning, call_of, decide_and_wait, perform_leaf, recorded
 from ._rows import outcome_of, problem_in, stored_labels
 from ._strands import fork, race, within
@@ -183,7 +186,7 @@ class WalkEffects:
         entry = walk.entries.get(key)
         if entry is None:
             entry = await self._open_request(key, task, question)
-        self._require_kind(entry, EntryKind.REQUEST)
+        self.require_kind(entry, EntryKind.REQUEST)
         if entry.status is EntryStatus.COMPLETED:
             return Answer.from_json(entry.output)
         if entry.status is not EntryStatus.INTENT:
@@ -269,7 +272,7 @@ class WalkEffects:
                 epoch=walk.run.epoch,
             )
             await walk.commit(Put(entry))
-        self._require_kind(entry, EntryKind.TIMER)
+        self.require_kind(entry, EntryKind.TIMER)
         if entry.status is EntryStatus.COMPLETED:
             return
         await walk.park(None, cast("dict[str, float]", entry.output)["until"])
@@ -297,7 +300,7 @@ class WalkEffects:
             await walk.commit(Put(entry), Begin(child))
         elif entry.status is EntryStatus.INTENT:
             walk.engage(cast("dict[str, str]", entry.output)["run"], walk.run)
-        self._require_kind(entry, EntryKind.CHILD)
+        self.require_kind(entry, EntryKind.CHILD)
         if not start.awaited:
             return start.input
         if entry.status is EntryStatus.COMPLETED:
@@ -332,21 +335,24 @@ class WalkEffects:
     async def random(self, key: str, task: str) -> float:
         return cast("float", await self._value(key, task, self.outside.random))
 
+    # --- events ---
+
     async def emit(self, key: str, task: str, event: Datum) -> Datum:
-        """The event with an id and a time of its own where it names none, recorded once."""
-        given = cast("dict[str, Json]", event.value)
+        return await listening.emit(self, key, task, event)
 
-        def complete() -> Json:
-            run = self.walk.run
-            defaults: dict[str, Json] = {
-                "specversion": "1.0",
-                "id": derived_id(run.id, key),
-                "source": f"/workflows/{self.walk.run_name}",
-                "time": iso(self.walk.clock.now()),
-            }
-            return {**defaults, **given}
+    async def subscribe(self, key: str, task: str, interests: Sequence[Interest]) -> None:
+        await listening.subscribe(self, key, task, interests)
 
-        return Datum(await self._value(key, task, complete), event.labels)
+    async def receive(
+        self, key: str, task: str, listening_key: str, accepts: Callable[[Event], Awaitable[Json]]
+    ) -> Consumed:
+        return await listening.receive(self, key, task, listening_key, accepts)
+
+    def consumed(self, key: str) -> Consumed | None:
+        return listening.consumed(self, key)
+
+    async def unsubscribe(self, key: str) -> None:
+        await listening.unsubscribe(self, key)
 
     async def _value(self, key: str, task: str, draw: Callable[[], Json]) -> Json:
         self.require_open()
@@ -364,7 +370,7 @@ class WalkEffects:
                 epoch=self.walk.run.epoch,
             )
             await self.walk.commit(Put(entry))
-        self._require_kind(entry, EntryKind.VALUE)
+        self.require_kind(entry, EntryKind.VALUE)
         return entry.output
 
     # --- structure ---
@@ -426,7 +432,7 @@ class WalkEffects:
             )
         )
 
-    def _require_kind(self, entry: Entry, kind: EntryKind) -> None:
+    def require_kind(self, entry: Entry, kind: EntryKind) -> None:
         if entry.kind is not kind:
             raise self.walk.stop(Diverged(entry.key, f"it holds a {entry.kind}, not a {kind}"))
 

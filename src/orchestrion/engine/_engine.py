@@ -17,10 +17,12 @@ from orchestrion.core import (
     Datum,
     Diverged,
     Effects,
+    Event,
     Fenced,
     History,
     Journal,
     OrchestrionError,
+    Publish,
     Request,
     Run,
     RunStatus,
@@ -28,11 +30,13 @@ from orchestrion.core import (
     Tell,
     TransientError,
     UserError,
+    Woken,
     Write,
 )
 
 from ._effects import Outside, WalkEffects
 from ._endings import finish, finish_cancelled, finish_stopped
+from ._router import Router, Routing
 from ._walk import Ending, Walk, WalkStopped
 
 log = logging.getLogger(__name__)
@@ -73,6 +77,7 @@ class Engine:
         semantics: int,
         limits: Limits,
         observe: Observe | None = None,
+        routing: Routing | None = None,
     ) -> None:
         self._journal = journal
         self._interpret = interpret
@@ -97,6 +102,13 @@ class Engine:
         self._watched: Counter[str] = Counter()
         self._reserved = 0
         """Places promised to runs that are being accepted."""
+        self._router = Router(journal, routing, self._spread) if routing is not None else None
+        self._routing: asyncio.Task[None] | None = None
+        self._route_again = False
+        self._stirred: set[str] = set()
+        """Roots of the trees that move because of an event."""
+        self._reached: list[str] = []
+        """Runs that an event started or woke, for `follow`."""
         self._stopping = False
         self.broken: OrchestrionError | None = None
 
@@ -113,6 +125,7 @@ class Engine:
                 hint="Finish or cancel them with the release that began them, then upgrade.",
             )
         await self._journal.release()
+        self._route_soon()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -161,12 +174,33 @@ class Engine:
         """Take the run up, unless it is in hand already."""
         self._wake(run.id, run.root_id or run.id)
 
-    async def settle(self, run_id: str) -> Run:
-        """Wait until the run has ended, or it and what it started wait for somebody or for a distant time."""
+    async def receive(self, event: Event) -> bool:
+        """Take in an event from outside; False when it is known already. Who wants it hears of it soon."""
+        new = await self._journal.receive(event)
+        self._route_soon()
+        return new
+
+    async def routed(self) -> None:
+        """Wait until it is decided about every event received so far who hears of it."""
+        while self._routing is not None and self.broken is None:
+            await asyncio.wait([self._routing])
+
+    async def calm(self) -> None:
+        """Wait until nothing moves any more because of an event."""
+        while self.broken is None and not self._stopping and (self._routing is not None or self._stirred):
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._watchers.setdefault("", []).append(future)
+            await future
+
+    async def settle(self, run_id: str, *, events: bool = False) -> Run:
+        """Wait until the run has ended, or it and what it started wait for somebody or for a distant time.
+
+        `events`: wait as well for whatever moves because of an event.
+        """
         self._watched[run_id] += 1
         try:
             root = self._roots.get(run_id, run_id)
-            while not self.broken and run_id not in self._ends and self._moving(root):
+            while not self.broken and run_id not in self._ends and self._moving(root, events=events):
                 future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._watchers.setdefault(root, []).append(future)
                 await future
@@ -195,6 +229,10 @@ class Engine:
             else:
                 await asyncio.sleep(poll_s)
             await self.notice()
+            for run_id in self._reached:
+                if run_id not in following:
+                    following[run_id] = asyncio.ensure_future(self.settle(run_id))
+            self._reached.clear()
             for run_id in [run_id for run_id, task in following.items() if task.done()]:
                 yield await following.pop(run_id)
         raise self.broken
@@ -218,8 +256,9 @@ class Engine:
         return run
 
     async def notice(self) -> None:
-        """Look for what other processes wrote about runs in hand: answers and cancels."""
+        """Look for what other processes wrote: events, answers and cancels."""
         if await self._journal.foreign_change():
+            self._route_soon()
             for walk in list(self._walks.values()):
                 await walk.refresh()
 
@@ -228,6 +267,8 @@ class Engine:
         self._stopping = True
         self._ready.clear()
         self._queued.clear()
+        if self._routing is not None:
+            await asyncio.wait([self._routing], timeout=GRACE_S)
         if self._ringing is not None:
             self._ringing.cancel()
         for walk in self._walks.values():
@@ -243,7 +284,8 @@ class Engine:
     def tasks(self) -> set["asyncio.Task[Any]"]:
         """What runs on its behalf right now."""
         walking = {walk.main for walk in self._walks.values() if walk.main is not None}
-        return {task for task in [*self._hosts, *walking] if not task.done()}
+        routing = [self._routing] if self._routing is not None else []
+        return {task for task in [*self._hosts, *walking, *routing] if not task.done()}
 
     # --- taking runs up ---
 
@@ -293,6 +335,8 @@ class Engine:
             self._wake(run_id, root)
         elif run_id not in self._alarms.get(root, ()):
             self._roots.pop(run_id, None)
+        if root not in self._busy:
+            self._unstir(root)
         self._pump()
         self._tell_watchers([root])
 
@@ -393,8 +437,48 @@ class Engine:
                     self._after_commit(child.id, root)
                 case Tell(run_id=other) | CancelRun(run_id=other):
                     self._after_commit(other, root)
+                case Publish():
+                    self._route_soon()
                 case _:
                     pass
+
+    def _spread(self, woken: Sequence[Woken]) -> None:
+        """Take up the runs that an event started or woke; what is too much for now waits in the store."""
+        for each in woken:
+            if len(self._ready) < self._limits.backlog:
+                self._after_commit(each.run_id, each.root_id)
+                if each.root_id in self._busy:
+                    self._stirred.add(each.root_id)
+            if len(self._reached) < self._limits.backlog:
+                self._reached.append(each.run_id)
+
+    def _unstir(self, root: str) -> None:
+        if root in self._stirred:
+            self._stirred.discard(root)
+            if not self._stirred:
+                self._tell_watchers(list(self._watchers))
+
+    def _route_soon(self) -> None:
+        """Route what was received. Something may have come while the last look was on its way: then look again."""
+        if self._router is None or self._stopping:
+            return
+        self._route_again = True
+        if self._routing is None:
+            self._routing = asyncio.ensure_future(self._route(self._router))
+
+    async def _route(self, router: Router) -> None:
+        try:
+            while self._route_again and not self._stopping:
+                self._route_again = False
+                await router.route_all()
+        except TransientError as error:
+            log.warning("Events wait to be routed: %s", error)
+            asyncio.get_running_loop().call_later(RETRY_STORE_S, self._route_soon)
+        except OrchestrionError as error:
+            self._break(error)
+        finally:
+            self._routing = None
+            self._tell_watchers(list(self._watchers))
 
     def _engage(self, run_id: str, by: Run) -> None:
         if run_id not in self._walks:
@@ -434,11 +518,13 @@ class Engine:
             self._wake(run_id, root)
         self._set_alarm()
 
-    def _moving(self, root: str) -> bool:
+    def _moving(self, root: str, *, events: bool) -> bool:
         """Whether something of this tree of runs will happen soon without anybody's doing."""
         if self._stopping:
             return False
         soon = self._clock.now() + NEAR_S
+        if events and (self._routing is not None or self._stirred):
+            return True
         return root in self._busy or any(wake_at <= soon for wake_at in self._alarms.get(root, {}).values())
 
     def _tell_watchers(self, roots: Iterable[str]) -> None:

@@ -1,9 +1,11 @@
 """One run in this process's memory: its history, its writes, and the moment when it has nothing left to do but wait."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import cached_property
 from typing import cast
 
 from orchestrion.core import (
@@ -23,10 +25,13 @@ from orchestrion.core import (
     Put,
     RequestStatus,
     Run,
+    Unsubscribe,
     Write,
     Written,
     at_or_below,
 )
+
+from ._attention import Attention, Memories
 
 LINGER_S = 0.05
 """How long a run with nothing to do stays in memory, so that a child's quick answer finds it awake."""
@@ -84,7 +89,15 @@ class Walk:
         self.journal = journal
         self.clock = clock
         self.entries: dict[str, Entry] = dict(history.entries)
-        self.inbox: dict[str, Message] = {message.key: message for message in history.messages}
+        self.inbox: dict[str, Message] = {}
+        self.told: dict[str, deque[Message]] = {}
+        """Events this run was told of and has not looked at yet, by listener."""
+        for message in history.messages:
+            if message.kind == "event":
+                self.told.setdefault(message.key, deque()).append(message)
+            else:
+                self.inbox[message.key] = message
+        self.attentions: dict[str, Attention] = {}
         self.seen_seq = max((message.seq for message in history.messages), default=history.run.inbox_seq)
         self.root = Scope()
         self.live = 1
@@ -103,6 +116,10 @@ class Walk:
         self._linger: asyncio.TimerHandle | None = None
         self._resting: asyncio.Task[None] | None = None
         self._news_came = False
+
+    @cached_property
+    def memories(self) -> Memories:
+        return Memories(self)
 
     # --- writing ---
 
@@ -264,7 +281,10 @@ class Walk:
     async def _take_news(self) -> None:
         for message in await self.journal.inbox(self.run.id, self.seen_seq):
             self.seen_seq = message.seq
-            self.inbox.setdefault(message.key, message)
+            if message.kind == "event":
+                self.told.setdefault(message.key, deque()).append(message)
+            else:
+                self.inbox.setdefault(message.key, message)
             parked = self._parked.get(message.key)
             if parked is not None and not parked.done():
                 parked.set_result(message)
@@ -276,7 +296,7 @@ class Walk:
     # --- closing ---
 
     def closing_writes(self, prefixes: Sequence[str]) -> list[Write]:
-        """What remains open at or below the prefixes, ended: intents abandoned, requests withdrawn, children cancelled."""
+        """What remains open at or below the prefixes, ended: intents abandoned, requests withdrawn, children cancelled, listeners gone."""
         writes: list[Write] = []
         for entry in list(self.entries.values()):
             if entry.status is not EntryStatus.INTENT or not any(at_or_below(entry.key, prefix) for prefix in prefixes):
@@ -290,6 +310,9 @@ class Walk:
                 case EntryKind.CHILD:
                     child = cast("dict[str, str]", entry.output)["run"]
                     writes.append(CancelRun(child, self.cancelled_by or "a closed scope"))
+                    writes.append(Put(_abandoned(entry, self.clock.now())))
+                case EntryKind.LISTEN:
+                    writes.append(Unsubscribe(entry.key))
                     writes.append(Put(_abandoned(entry, self.clock.now())))
                 case _:
                     pass

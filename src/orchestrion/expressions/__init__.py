@@ -2,7 +2,7 @@
 
 from ._errors import ExpressionError, SyntaxProblem
 from ._pool import Expressions
-from ._program import is_simple_path, mentions_now, strip, variables_of
+from ._program import is_simple_path, mentions_now, needs_input, read_by, strip, variables_of
 from ._uri import expand_uri
 
 __all__ = [
@@ -12,6 +12,8 @@ __all__ = [
     "expand_uri",
     "is_simple_path",
     "mentions_now",
+    "needs_input",
+    "read_by",
     "strip",
     "variables_of",
 ]

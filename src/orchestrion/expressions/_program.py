@@ -88,6 +88,17 @@ def mentions_now(program: str) -> bool:
     return facts(program).mentions_now
 
 
+def needs_input(program: str) -> bool:
+    """Whether the result depends on `.`; in doubt it does."""
+    return facts(program).needs_input
+
+
+def read_by(program: str, name: str, value: Json) -> Json:
+    """What of a variable's value the program can reach."""
+    found = facts(program).variables.get(name)
+    return value if found is None else found.of(value)
+
+
 def is_simple_path(program: str) -> tuple[str, str] | None:
     """Root (a variable's name or `.`) and JSON pointer, if the program is nothing but a path like `$context.a["b"][0]`."""
     path = facts(program).path

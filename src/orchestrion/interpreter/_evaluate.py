@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrion import __version__
 from orchestrion.core import Datum, Json, UserError, iso, merge_labels, move_labels
-from orchestrion.expressions import mentions_now, variables_of
+from orchestrion.expressions import mentions_now, read_by, variables_of
 from orchestrion.spec import Schema, Task, Template
 
 from ._labels import labels_of_result
@@ -53,6 +53,11 @@ class Evaluation:
             Datum(value, labels_of_result(program, known, value))
             for program, value in zip(programs, values, strict=True)
         ]
+
+    async def read_by(self, program: str) -> dict[str, Json]:
+        """The values of the variables a program mentions, as far as it reads them; without `.`."""
+        known = await self._variables([program], Datum(), {})
+        return {name: read_by(program, name, datum.value) for name, datum in known.items() if name != "."}
 
     async def _variables(self, programs: Sequence[str], dot: Datum, extra: Mapping[str, Datum]) -> dict[str, Datum]:
         """`.` and those variables that a program mentions."""

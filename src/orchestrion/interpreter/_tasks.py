@@ -22,6 +22,7 @@ from orchestrion.spec import (
     EmitTask,
     ForkTask,
     ForTask,
+    ListenTask,
     RaiseTask,
     RunWorkflowTask,
     SetTask,
@@ -33,6 +34,7 @@ from orchestrion.spec import (
 )
 
 from ._evaluate import Evaluation
+from ._listen import perform_listen
 from ._state import Passed, Strand, datum_from, datum_json, finished, from_finished
 from ._try import perform_try
 
@@ -59,6 +61,8 @@ async def perform(
         case EmitTask():
             event = await evaluation.template(task.event, given)
             passed = Passed(await strand.effects.emit(key, task.pointer, event))
+        case ListenTask():
+            passed = await perform_listen(interpreter, strand, task, key, evaluation)
         case RaiseTask():
             raise await _raise(task, evaluation, given)
         case RunWorkflowTask():

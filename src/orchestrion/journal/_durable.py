@@ -27,6 +27,7 @@ from orchestrion.store import Connection, Store
 from . import _queries as queries
 from . import _sql as sql
 from . import _transactions as transactions
+from ._durable_events import DurableEvents
 from ._reader import Reader
 from ._rows import Large, entry_row, late_row, quarantined_row, run_row
 from ._writer import Job, Step, Writer
@@ -34,7 +35,7 @@ from ._writer import Job, Step, Writer
 T = TypeVar("T")
 
 
-class DurableJournal:
+class DurableJournal(DurableEvents):
     """A `Journal` over a `Store`. Any number of processes may read and answer; only the store's owner walks runs.
 
     `on_death` is called, on the writer's thread, when the database has failed for good: every waiter has then been told, and the

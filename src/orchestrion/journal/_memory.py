@@ -15,24 +15,36 @@ from orchestrion.core import (
     Entry,
     EntryKind,
     EntryStatus,
+    Event,
+    EventFilter,
+    EventQuery,
     Fenced,
+    Gathered,
     History,
     Message,
     Move,
+    Publish,
     Put,
     Quarantined,
+    Reached,
     Request,
     RequestStatus,
+    Route,
     Run,
     RunFilter,
     RunStatus,
     SetRun,
+    Subscribe,
     Tell,
+    Took,
+    Unsubscribe,
+    Woken,
     Write,
     Written,
     at_or_below,
 )
 
+from ._memory_events import MemoryEvents
 from ._rules import (
     CLAIMABLE,
     RETRYABLE,
@@ -78,6 +90,7 @@ class MemoryJournal:
         self._documents: dict[str, str] = {}
         self._requests: dict[str, Request] = {}
         self._quarantined: dict[tuple[str, int], Quarantined] = {}
+        self._events = MemoryEvents(self._tell, self._begin_new)
 
     async def keep_document(self, digest: str, source: str) -> None:
         self._documents.setdefault(digest, source)
@@ -111,6 +124,9 @@ class MemoryJournal:
         if run.start_key is not None:
             self._start_keys[run.start_key] = run.id
         return held
+
+    def _begin_new(self, run: Run) -> bool:
+        return self._begin(run).run is run
 
     # walking
 
@@ -161,6 +177,14 @@ class MemoryJournal:
                 self._tell(run_id, message)
             case CancelRun(run_id, by):
                 self._cancel(run_id, by)
+            case Publish(event):
+                self._events.receive(event)
+            case Subscribe(key, interests):
+                self._events.subscribe(held.run.id, key, interests)
+            case Unsubscribe(key):
+                self._events.unsubscribe(held.run.id, key)
+            case Took(key, seq):
+                self._events.took(held.run.id, key, seq)
             case _:
                 assert_never(write)
 
@@ -177,15 +201,17 @@ class MemoryJournal:
             if request.run_id == run_id and request.status is RequestStatus.OPEN and at_or_below(request.key, key):
                 self._requests[name] = replace(request, status=status)
 
-    def _tell(self, run_id: str, message: Message) -> None:
+    def _tell(self, run_id: str, message: Message) -> Run | None:
+        """The run that was told; None when there is none, or it knew already."""
         held = self._held.get(run_id)
         if held is None or message.id in held.messages:
-            return
+            return None
         seq = held.run.inbox_seq + 1
         held.messages[message.id] = replace(message, seq=seq)
         held.run = replace(held.run, inbox_seq=seq)
         if held.run.status is RunStatus.WAITING:
             held.due_at = 0
+        return held.run
 
     def _cancel(self, run_id: str, by: str) -> None:
         held = self._open.get(run_id)
@@ -197,6 +223,7 @@ class MemoryJournal:
         if held.run.status is RunStatus.DIVERGED:
             self._set(held, replace(held.run, status=RunStatus.CANCELLED, ended_at=self._clock.now()))
             self._close_requests(run_id, "", RequestStatus.WITHDRAWN)
+            self._events.unsubscribe_run(run_id)
             for child in list(self._open.values()):
                 if child.run.parent_id == run_id:
                     self._cancel(child.run.id, by)
@@ -359,6 +386,44 @@ class MemoryJournal:
     async def late_outcomes(self, run_id: str) -> Sequence[Entry]:
         held = self._held.get(run_id)
         return list(held.late) if held else []
+
+    # events
+
+    async def receive(self, event: Event) -> bool:
+        _check(Publish(event))
+        return self._events.receive(event)
+
+    async def unrouted(self, limit: int) -> Sequence[Event]:
+        return self._events.unrouted(limit)
+
+    async def interests(self, type_: str) -> Sequence[EventFilter]:
+        return self._events.interests(type_)
+
+    async def gathered(self, trigger: str, correlation: str) -> Sequence[Gathered]:
+        return self._events.gathered(trigger, correlation)
+
+    async def deliver(self, routes: Sequence[Route]) -> Sequence[Woken]:
+        for route in routes:
+            for start in route.starts:
+                _check(Begin(start.run))
+        return self._events.deliver(routes, self._clock.now())
+
+    async def earlier(
+        self, types: Sequence[str] | None, *, since: float, after_seq: int, limit: int
+    ) -> Sequence[Event]:
+        return self._events.earlier(types, since, after_seq, limit)
+
+    async def numbered(self, seqs: Sequence[int]) -> Sequence[Event]:
+        return self._events.numbered(seqs)
+
+    async def event(self, source: str, id_: str) -> Event | None:
+        return self._events.event(source, id_)
+
+    async def events(self, which: EventQuery) -> Sequence[Event]:
+        return self._events.events(which)
+
+    async def reached(self, seq: int) -> Sequence[Reached]:
+        return self._events.reached(seq)
 
     async def close(self) -> None:
         return None

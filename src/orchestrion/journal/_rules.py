@@ -13,16 +13,21 @@ from orchestrion.core import (
     Entry,
     EntryKind,
     EntryStatus,
+    Event,
     Json,
     Message,
     Move,
+    Publish,
     Put,
     Request,
     RequestStatus,
     Run,
     RunStatus,
     SetRun,
+    Subscribe,
     Tell,
+    Took,
+    Unsubscribe,
     UserError,
     Write,
     at_or_below,
@@ -111,6 +116,12 @@ def answer_message(request: Request) -> Message:
     return Message(id=request.id, key=request.key, kind="answer", body=body)
 
 
+def event_message(event: Event, key: str) -> Message:
+    """What a run is told about an event it listens for at `key`."""
+    body: Json = {"source": event.source, "id": event.id, "seq": event.seq}
+    return Message(id=f"event:{event.seq}:{key}", key=key, kind="event", body=body)
+
+
 def changed(run: Run, change: SetRun) -> Run:
     """The run after `change`."""
     return replace(
@@ -141,7 +152,11 @@ def values_of(write: Write) -> Iterable[tuple[str, Json]]:
             return [("The run's input", run.input)]
         case Tell(message=message):
             return [("A message", message.body)]
-        case Move() | CloseRequests() | CancelRun():
+        case Publish(event):
+            return [("The event", event.body)]
+        case Subscribe(interests=interests):
+            return [("A filter", interest.filter.to_json()) for interest in interests]
+        case Move() | CloseRequests() | CancelRun() | Unsubscribe() | Took():
             return ()
         case _:
             assert_never(write)

@@ -15,19 +15,24 @@ from orchestrion.core import (
     Fenced,
     Message,
     Move,
+    Publish,
     Put,
     Request,
     RequestStatus,
     Run,
     RunStatus,
     SetRun,
+    Subscribe,
     Tell,
+    Took,
+    Unsubscribe,
     Write,
     at_or_below,
 )
 from orchestrion.store import Blobs, Connection
 
 from . import _sql as sql
+from ._event_transactions import event_step, unsubscribe_run
 from ._rows import Fetch, Large, Row, entry_row, load, message_from, request_from, request_row, run_from, run_row
 from ._rules import (
     RETRYABLE,
@@ -65,6 +70,8 @@ def step_of(run_id: str, write: Write, large: Large, now: float) -> Callable[[Co
             return lambda connection: _tell(connection, rows)
         case CancelRun(to_id, by):
             return lambda connection: _cancel(connection, to_id, by, now)
+        case Publish() | Subscribe() | Unsubscribe() | Took():
+            return event_step(run_id, write, large)
         case Put():
             raise AssertionError("entries are written many at a time")
         case _:
@@ -120,6 +127,7 @@ def _cancel(connection: Connection, run_id: str, by: str, now: float) -> None:
     if not found or found[0][0] != RunStatus.DIVERGED.value:
         return
     connection.execute(sql.END_CANCELLED, (now, run_id))
+    unsubscribe_run(connection, run_id)
     _close_requests(connection, run_id, "", RequestStatus.WITHDRAWN)
     for (child,) in connection.execute(sql.OPEN_CHILDREN, (run_id,)).fetchall():
         _cancel(connection, child, by, now)

@@ -16,6 +16,7 @@ from ._model import (
     ForkTask,
     ForTask,
     Goto,
+    ListenTask,
     RaiseTask,
     RunWorkflowTask,
     SetTask,
@@ -100,7 +101,17 @@ def _next(task: Task, at: int) -> Iterator[int]:
             ways += [] if any(case.when is None for case in task.cases) else [task.then]
         case TryTask():
             ways = [task.then] if task.catch.then is None else [task.then, task.catch.then]
-        case CallTask() | DoTask() | EmitTask() | ForTask() | ForkTask() | RunWorkflowTask() | SetTask() | WaitTask():
+        case (
+            CallTask()
+            | DoTask()
+            | EmitTask()
+            | ForTask()
+            | ForkTask()
+            | ListenTask()
+            | RunWorkflowTask()
+            | SetTask()
+            | WaitTask()
+        ):
             ways = [task.then]
         case _:
             assert_never(task)

@@ -231,12 +231,89 @@ class WaitTask(_Common):
     duration: Length
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What an event must have at one place: a value, a text that fits a pattern, or what an expression says.
+
+    An expression sees the value at the place as `.`; one that gives true or false decides, any other result must be equal.
+    """
+
+    at: tuple[str, ...]
+    """("source",), ("data", "order", "id")"""
+    literal: Json = None
+    pattern: str | None = None
+    """A regular expression for the whole text, unless the text is this very one."""
+    program: str | None = None
+    template: Template | None = None
+    """A value with expressions in it, which must be equal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """`from_` gives a value of each event; it must be `expect`, or what the first event gave."""
+
+    name: str
+    from_: str
+    """A program over the whole event."""
+    expect: Template | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPattern:
+    """One kind of event that is listened for."""
+
+    conditions: tuple[Condition, ...]
+    correlate: tuple[Correlation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """Which events are consumed. `any` without patterns takes every event.
+
+    `until`: the program that ends an `any` once it holds; or the events that end it.
+    """
+
+    kind: Literal["one", "any", "all"]
+    patterns: tuple[EventPattern, ...]
+    until: "str | Strategy | None" = None
+
+
+ReadAs: TypeAlias = Literal["data", "envelope", "raw"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreach:
+    """What is done with each event before the next is taken."""
+
+    item: str = "item"
+    at: str = "index"
+    do: "tuple[Task, ...]" = ()
+    output: Output = field(default_factory=Output)
+    export: Export = field(default_factory=Export)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenTask(_Common):
+    to: Strategy
+    read: ReadAs = "data"
+    foreach: Foreach | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """`schedule.on`: the events that start a run, which are its input, as a list."""
+
+    on: Strategy
+    read: ReadAs = "data"
+
+
 Task: TypeAlias = (
     CallTask
     | DoTask
     | ForTask
     | ForkTask
     | EmitTask
+    | ListenTask
     | RaiseTask
     | RunWorkflowTask
     | SetTask
@@ -274,6 +351,8 @@ class Document:
     input: Input = field(default_factory=Input)
     output: Output = field(default_factory=Output)
     timeout: Length | None = None
+    trigger: Trigger | None = None
+    """`schedule.on`."""
     tasks: tuple[Task, ...]
     functions: Mapping[str, Task] = field(default_factory=dict[str, Task])
     """`use.functions`."""
@@ -311,6 +390,8 @@ def lists_of(task: Task) -> tuple[tuple[str, "tuple[Task, ...]"], ...]:
             return ((f"{at}/fork/branches", task.branches),)
         case TryTask():
             return ((f"{at}/try", task.try_), (f"{at}/catch/do", task.catch.do))
+        case ListenTask():
+            return ((f"{at}/foreach/do", task.foreach.do),) if task.foreach is not None else ()
         case CallTask() | EmitTask() | RaiseTask() | RunWorkflowTask() | SetTask() | SwitchTask() | WaitTask():
             return ()
         case _:

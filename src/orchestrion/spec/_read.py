@@ -11,8 +11,9 @@ from ._authentication import policy_definition
 from ._catch import retry_definition
 from ._context import TASK_VARIABLES, Context, Scope
 from ._errors import error_definition
+from ._events import trigger
 from ._lint import lint
-from ._model import Document, Input, Output
+from ._model import Document, Input, Output, Trigger
 from ._report import Object, Report
 from ._source import Finding, Source
 from ._tasks import definition_of, task_list
@@ -79,8 +80,7 @@ def _document(
     c = Context(report=report, use=use, functions=functions, workflows=workflows)
     head = _head(c, found.get("document", {}))
     _evaluate(c, found.get("evaluate", {}))
-    if "schedule" in found:
-        report.unsupported("/schedule", "schedule")
+    on = _schedule(c, found["schedule"]) if "schedule" in found else None
     limit = timeout(c, found["timeout"], "/timeout", TASK_VARIABLES) if "timeout" in found else None
     taken = input_(c, found["input"], "/input") if "input" in found else Input()
     given = output(c, found["output"], "/output") if "output" in found else Output()
@@ -103,6 +103,7 @@ def _document(
         input=taken,
         output=given,
         timeout=limit,
+        trigger=on,
         tasks=tasks,
         functions=dict(c.defined),
         secrets=tuple(str(name) for name in secrets),
@@ -144,6 +145,19 @@ def _timezone(c: Context, value: Json) -> None:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         hint = "Write an IANA name such as Europe/Berlin."
         c.report.error("/document/metadata/timezone", "unknown-timezone", f"There is no time zone {name[:80]!r}.", hint)
+
+
+def _schedule(c: Context, value: Json) -> Trigger | None:
+    found = c.report.fields(value, "/schedule", known=("on", "read", "every", "cron", "after"))
+    for name in ("every", "cron", "after"):
+        if name in found:
+            c.report.unsupported(f"/schedule/{name}", "schedule")
+    if "on" in found:
+        return trigger(c, found, "/schedule")
+    if "read" in found:
+        message = "`read` says how the events of `on` are read."
+        c.report.error("/schedule/read", "missing-field", message, "Add `on:`, or remove it.", key=True)
+    return None
 
 
 def _evaluate(c: Context, value: Json) -> None:

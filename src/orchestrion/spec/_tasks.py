@@ -10,6 +10,7 @@ from ._calls import check_arguments, function_arguments, http_arguments, resolve
 from ._catch import catch
 from ._context import Context, Scope
 from ._errors import error_template, event_template
+from ._events import foreach, foreach_fields, listening
 from ._model import (
     CallTask,
     Continue,
@@ -22,6 +23,7 @@ from ._model import (
     ForTask,
     Input,
     Length,
+    ListenTask,
     Metadata,
     Output,
     RaiseTask,
@@ -375,8 +377,15 @@ def _wait(c: Context, found: Object, at: str, scope: Scope, shared: Shared) -> T
 
 
 def _listen(c: Context, found: Object, at: str, scope: Scope, shared: Shared) -> Task:
-    c.report.unsupported(f"{at}/listen", "listen")
-    return _unreadable(shared)
+    to, read = listening(c, found["listen"], f"{at}/listen", scope)
+    if "foreach" not in found:
+        return ListenTask(**shared, to=to, read=read)
+    at = f"{at}/foreach"
+    loop, item, index = foreach_fields(c, found["foreach"], at)
+    inside = replace(scope, variables=scope.variables | {item, index})
+    each = foreach(c, loop, at, item, index, inside)
+    tasks = task_list(c, loop.get("do", []), f"{at}/do", inside)
+    return ListenTask(**shared, to=to, read=read, foreach=replace(each, do=tasks))
 
 
 _READERS: Mapping[str, Callable[[Context, Object, str, Scope, Shared], Task]] = {

@@ -16,10 +16,6 @@ _NEXT = "It comes with a later release."
 
 UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
     {
-        "listen": Refusal(
-            "Waiting for events (`listen`)",
-            f"{_NEXT} Let the event's arrival start a workflow, or ask a person with `call: human:1.0.0@default`.",
-        ),
         "schedule": Refusal(
             "A `schedule` in the document", f"{_NEXT} Start the workflow with `orchestrion run` from a scheduler."
         ),

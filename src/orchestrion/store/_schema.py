@@ -202,10 +202,12 @@ events = Table(
     Column("received_at", Double, nullable=False),
     Column("routed_at", Double),
     Column("deliveries", Integer, nullable=False),
+    Column("notes", Text),
     Column("blobs", Text),
     sqlite_autoincrement=True,
 )
-"""CloudEvents, each once by (source, id). deliveries: how many runs were told or started; 0 once routed: nobody wanted it."""
+"""CloudEvents, each once by (source, id). deliveries: how many runs were told or started; 0 once routed: nobody wanted it.
+notes: filters that could not be evaluated for it."""
 Index("ix_events_source", events.c.source, events.c.id, unique=True)
 Index("ix_events_type", events.c.type, events.c.received_at)
 Index("ix_events_received", events.c.received_at)
@@ -215,6 +217,17 @@ Index(
     sqlite_where=text("routed_at IS NULL"),
     postgresql_where=text("routed_at IS NULL"),
 )
+
+reached = Table(
+    "reached",
+    metadata,
+    Column("seq", BigInteger, nullable=False),
+    _run_id(),
+    Column("key", Text, nullable=False),
+    PrimaryKeyConstraint("seq", "run_id", "key"),
+    sqlite_with_rowid=False,
+)
+"""The runs an event (seq) reached: told at a listener's key, or started (the empty key)."""
 
 filters = Table(
     "filters",

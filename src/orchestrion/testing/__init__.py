@@ -3,7 +3,9 @@
 from ._command_line import Result, run_command
 from ._counting_server import CountingServer, counting_server
 from ._crash import CrashingJournal, Moment
+from ._ears import Desk, desk
 from ._killing import play, play_with_crash, write_project
+from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
 from ._stage import FewFunctions, Ledger, NoExpressions, Scripted, Stage, new_run
 from ._walking import interpreting, read_document, run_of, walk_document
@@ -13,6 +15,8 @@ __all__ = [
     "SCENARIOS",
     "CountingServer",
     "CrashingJournal",
+    "Desk",
+    "DocumentRouting",
     "FewFunctions",
     "Ledger",
     "Moment",
@@ -21,7 +25,9 @@ __all__ = [
     "Scenario",
     "Scripted",
     "Stage",
+    "an_event",
     "counting_server",
+    "desk",
     "interpreting",
     "new_run",
     "play",

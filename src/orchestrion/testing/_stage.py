@@ -26,7 +26,7 @@ from orchestrion.core import (
     UserError,
     derived_id,
 )
-from orchestrion.engine import Engine, Interpret, Limits, Outside
+from orchestrion.engine import Engine, Interpret, Limits, Outside, Routing
 
 Act = Callable[[Mapping[str, Json], LeafContext], Awaitable[Outcome]]
 
@@ -140,7 +140,9 @@ class Stage:
         return FewFunctions(self.functions)
 
     @asynccontextmanager
-    async def engine(self, journal: Journal, interpret: Interpret) -> AsyncGenerator[Engine]:
+    async def engine(
+        self, journal: Journal, interpret: Interpret, routing: Routing | None = None
+    ) -> AsyncGenerator[Engine]:
         outside = Outside(
             catalog=self.catalog,
             gate=self.gate,
@@ -150,7 +152,13 @@ class Stage:
             express=self.express,
         )
         engine = Engine(
-            journal=journal, interpret=interpret, outside=outside, clock=self.clock, semantics=1, limits=self.limits
+            journal=journal,
+            interpret=interpret,
+            outside=outside,
+            clock=self.clock,
+            semantics=1,
+            limits=self.limits,
+            routing=routing,
         )
         async with engine:
             yield engine

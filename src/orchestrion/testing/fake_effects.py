@@ -13,13 +13,16 @@ from orchestrion.core import (
     Answer,
     ChildStart,
     Composite,
+    Consumed,
     Cost,
     Datum,
     Decision,
     Deny,
     Diverged,
     Effects,
+    Event,
     Faulted,
+    Interest,
     Invocation,
     Json,
     LeafContext,
@@ -182,6 +185,20 @@ class FakeEffects:
 
     def emit(self, key: str, task: str, event: Datum) -> Awaitable[Datum]:
         _unused("emit")
+
+    async def subscribe(self, key: str, task: str, interests: Sequence[Interest]) -> None:
+        _unused("subscribe")
+
+    async def receive(
+        self, key: str, task: str, listening_key: str, accepts: Callable[[Event], Awaitable[Json]]
+    ) -> Consumed:
+        _unused("receive")
+
+    def consumed(self, key: str) -> Consumed | None:
+        _unused("consumed")
+
+    async def unsubscribe(self, key: str) -> None:
+        _unused("unsubscribe")
 
 
 class NoSecrets:

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("received_at", sa.Double, nullable=False),
         sa.Column("routed_at", sa.Double, nullable=True),
         sa.Column("deliveries", sa.Integer(), nullable=False),
+        sa.Column("notes", sa.Text(), nullable=True),
         sa.Column("blobs", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("seq", name="pk_events"),
         sqlite_autoincrement=True,
@@ -36,6 +37,15 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("routed_at IS NULL"),
         postgresql_where=sa.text("routed_at IS NULL"),
+    )
+    op.create_table(
+        "reached",
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_reached_run_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("seq", "run_id", "key", name="pk_reached"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "filters",

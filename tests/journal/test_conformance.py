@@ -28,12 +28,29 @@ async def durable(clock: HandClock, folder: Path) -> AsyncGenerator[Journal]:
     store.close()
 
 
+@asynccontextmanager
+async def on_postgresql(url: str, clock: HandClock, folder: Path) -> AsyncGenerator[Journal]:
+    store = Store.open(url, mode="own", blobs=str(folder / "blobs"))
+    journal = DurableJournal(store, clock)
+    yield journal
+    await journal.close()
+    store.close()
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 @pytest.mark.parametrize("factory", [memory, durable])
 async def test_journal(factory: Factory, check: Check, tmp_path: Path) -> None:
     clock = HandClock()
     async with factory(clock, tmp_path) as journal:
+        await check(journal, clock)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+async def test_journal_on_postgresql(check: Check, postgresql: str, tmp_path: Path) -> None:
+    clock = HandClock()
+    async with on_postgresql(postgresql, clock, tmp_path) as journal:
         await check(journal, clock)
 
 

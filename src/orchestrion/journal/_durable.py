@@ -45,13 +45,21 @@ class DurableJournal(DurableEvents):
     def __init__(self, store: Store, clock: Clock, *, on_death: Callable[[BaseException], None] | None = None) -> None:
         self._store = store
         self._clock = clock
-        self._writer = Writer(store, clock, on_death)
+        self._writer = Writer(store, on_death)
         self._reader = Reader(store)
         self._written = itertools.count(1)
         self._fetch = store.blobs.get
 
-    async def _do(self, work: Callable[[Connection], T], *, run_id: str = "", large: Large | None = None) -> T:
-        return cast("T", await asyncio.shield(self._writer.submit(Job(run_id=run_id, work=work, large=large))))
+    async def _do(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        run_id: str = "",
+        large: Large | None = None,
+        unfenced: bool = False,
+    ) -> T:
+        job = Job(run_id=run_id, work=work, large=large, unfenced=unfenced)
+        return cast("T", await asyncio.shield(self._writer.submit(job)))
 
     # documents
 
@@ -106,7 +114,7 @@ class DurableJournal(DurableEvents):
         return transactions.step_of(run_id, write, large, self._clock.now())
 
     async def rest(self, run_id: str, epoch: int, *, seen_seq: int, wake_at: float | None) -> bool:
-        return await self._do(transactions.rest(run_id, epoch, seen_seq, wake_at))
+        return await self._do(transactions.rest(run_id, epoch, seen_seq, wake_at), run_id=run_id)
 
     async def inbox(self, run_id: str, after_seq: int) -> Sequence[Message]:
         return await self._reader.read(queries.inbox(run_id, after_seq, self._fetch))
@@ -172,7 +180,7 @@ class DurableJournal(DurableEvents):
     async def late(self, run_id: str, entry: Entry) -> None:
         large = Large()
         row = late_row(run_id, entry, large)
-        await self._do(transactions.late(run_id, row), large=large)
+        await self._do(transactions.late(run_id, row), run_id=run_id, large=large, unfenced=True)
 
     async def late_outcomes(self, run_id: str) -> Sequence[Entry]:
         return await self._reader.read(queries.late_outcomes(run_id, self._fetch))

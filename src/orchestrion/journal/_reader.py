@@ -6,11 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from orchestrion.store import Connection, DriverError, Store, explain
+from orchestrion.core import SystemClock
+from orchestrion.store import DRIVER_ERRORS, Connection, Store
 
 T = TypeVar("T")
 
 THREADS = 2
+PATIENCE_S = 30.0
+"""How long a server that has gone is waited for."""
+AGAIN_S = 0.2
 
 
 class Reader:
@@ -21,21 +25,33 @@ class Reader:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="orchestrion-reader")
         self._own = threading.local()
         self._connections: list[Connection] = []
+        self._closing = threading.Event()
 
     async def read(self, look: Callable[[Connection], T]) -> T:
         """Raises: OrchestrionError for what the database cannot do."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, look)
 
     def _read(self, look: Callable[[Connection], T]) -> T:
-        try:
-            connection = self._connection()
-            connection.execute("begin")
+        clock = SystemClock()
+        until = clock.monotonic() + PATIENCE_S
+        while True:
             try:
-                return look(connection)
-            finally:
-                connection.execute("commit")
-        except DriverError as error:
-            raise explain(error, self._store.path) from error
+                return self._looked(look)
+            except DRIVER_ERRORS as error:
+                database = self._store.database
+                if not database.is_lost(error) or clock.monotonic() > until or self._closing.wait(AGAIN_S):
+                    raise database.explain(error) from error
+
+    def _looked(self, look: Callable[[Connection], T]) -> T:
+        connection = self._connection()
+        try:
+            connection.begin_reading()
+            found = look(connection)
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+        return found
 
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._own, "connection", None)
@@ -45,6 +61,7 @@ class Reader:
         return connection
 
     async def close(self) -> None:
+        self._closing.set()
         await asyncio.to_thread(self._threads.shutdown)
         while self._connections:
             self._connections.pop().close()

@@ -6,17 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
-from orchestrion.core import BugError, Clock, Fenced, OrchestrionError, UserError, Written
-from orchestrion.store import (
-    Connection,
-    DriverError,
-    Store,
-    begin,
-    changes_by_others,
-    explain,
-    is_passing,
-    is_row_error,
-)
+from orchestrion.core import BugError, Fenced, OrchestrionError, SystemClock, UserError, Written
+from orchestrion.store import DRIVER_ERRORS, Connection, Store
 
 from ._rows import Large, Row
 from ._rules import unknown_run
@@ -24,6 +15,9 @@ from ._sql import EPOCHS, PUT
 
 MOST_AT_ONCE = 1000
 """Transactions in one commit."""
+PATIENCE_S = 30.0
+"""How long a commit waits for a server that has gone, before those who wait for it are told."""
+AGAIN_S = 0.2
 
 Step: TypeAlias = "Row | Callable[[Connection], None]"
 """A row for the entries, which are written many at a time; anything else as a function."""
@@ -33,10 +27,10 @@ Outcome: TypeAlias = "tuple[asyncio.Future[object], object, BaseException | None
 class Job:
     """One transaction: either steps fenced by a run's epoch, or work that reads before it writes.
 
-    Work says no by raising before its first change.
+    Work says no by raising before its first change. `unfenced` work is done even when another process owns the store by now.
     """
 
-    __slots__ = ("epoch", "future", "large", "run_id", "steps", "work")
+    __slots__ = ("epoch", "future", "large", "run_id", "steps", "unfenced", "work")
 
     def __init__(
         self,
@@ -46,12 +40,14 @@ class Job:
         steps: Sequence[Step] = (),
         work: Callable[[Connection], object] | None = None,
         large: Large | None = None,
+        unfenced: bool = False,
     ) -> None:
         self.run_id = run_id
         self.epoch = epoch
         self.steps = steps
         self.work = work
         self.large = large
+        self.unfenced = unfenced
         self.future = cast("asyncio.Future[object]", Written(loop=asyncio.get_running_loop()))
 
 
@@ -66,14 +62,13 @@ class _Stop(Job):
 class Writer:
     """Group commit. The thread starts with the first job and ends with `stop`, or dies and takes everyone with it."""
 
-    def __init__(self, store: Store, clock: Clock, on_death: Callable[[BaseException], None] | None) -> None:
+    def __init__(self, store: Store, on_death: Callable[[BaseException], None] | None) -> None:
         self._store = store
-        self._clock = clock
         self._on_death = on_death
         self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ended: BugError | None = None
-        self._changes = 0
+        self._pause = threading.Event()
 
     def submit(self, job: Job) -> "asyncio.Future[object]":
         """Queue a transaction. Its future resolves once it is durable; cancelling that stops nothing."""
@@ -104,7 +99,6 @@ class Writer:
         try:
             connection = self._store.connect(writes=True)
             try:
-                self._changes = changes_by_others(connection)
                 while self._turn(connection):
                     pass
             finally:
@@ -122,7 +116,7 @@ class Writer:
         try:
             if transactions:
                 self._commit(connection, transactions, outcomes)
-            outcomes.extend(self._looked(connection, job) for job in batch if type(job) is _Look)
+            outcomes.extend((job.future, connection.foreign_change(), None) for job in batch if type(job) is _Look)
         except BaseException as error:
             failure = _stopped(f"{type(error).__name__}: {error}")
             self._ended = failure
@@ -140,10 +134,6 @@ class Writer:
         for _ in range(min(self._queue.qsize(), MOST_AT_ONCE - 1)):
             batch.append(self._queue.get_nowait())  # noqa: PERF401  what was taken must not be lost when a comprehension fails
         return batch
-
-    def _looked(self, connection: Connection, job: Job) -> Outcome:
-        before, self._changes = self._changes, changes_by_others(connection)
-        return job.future, before != self._changes, None
 
     def _end(self, reason: BugError) -> None:
         self._ended = reason
@@ -163,31 +153,41 @@ class Writer:
     def _commit(self, connection: Connection, batch: list[Job], outcomes: list[Outcome]) -> None:
         """All together; if a row is refused, again one by one, so that only its own transaction fails."""
         batch = self._with_blobs(batch, outcomes)
-        try:
-            found = _together(connection, self._clock, batch)
-        except Exception as error:
-            _roll_back(connection)
-            if not isinstance(error, DriverError) or is_row_error(error):
-                found = self._apart(connection, batch)
+        clock = SystemClock()
+        until = clock.monotonic() + PATIENCE_S
+        while True:
+            try:
+                outcomes.extend(self._committed(connection, batch))
+            except DRIVER_ERRORS as error:
+                connection.rollback()
+                if not self._store.database.is_lost(error) or clock.monotonic() > until:
+                    outcomes.extend(self._all_failed(error, batch))
+                    return
+                self._pause.wait(AGAIN_S)
             else:
-                found = self._all_failed(error, batch)
-        outcomes.extend(found)
+                return
 
-    def _all_failed(self, error: DriverError, batch: list[Job]) -> list[Outcome]:
+    def _committed(self, connection: Connection, batch: list[Job]) -> list[Outcome]:
+        try:
+            return _together(connection, batch)
+        except Exception as error:
+            connection.rollback()
+            if isinstance(error, DRIVER_ERRORS) and not self._store.database.is_row_error(error):
+                raise
+        return self._apart(connection, batch)
+
+    def _all_failed(self, error: Exception, batch: list[Job]) -> list[Outcome]:
         """Raises what is more than a passing failure: the database can no longer be trusted."""
-        if not is_passing(error):
+        if not self._store.database.is_passing(error):
             raise error
-        failure = explain(error, self._store.path)
+        failure = self._store.database.explain(error)
         return [(job.future, None, failure) for job in batch]
 
     def _apart(self, connection: Connection, batch: list[Job]) -> list[Outcome]:
-        try:
-            begin(connection, self._clock)
-            found = [_alone(connection, job) for job in batch]
-            connection.execute("commit")
-        except DriverError as error:
-            _roll_back(connection)
-            return self._all_failed(error, batch)
+        connection.begin()
+        is_row_error = self._store.database.is_row_error
+        found = [_alone(connection, job, is_row_error) for job in batch]
+        connection.commit()
         return found
 
     def _with_blobs(self, batch: list[Job], outcomes: list[Outcome]) -> list[Job]:
@@ -232,13 +232,17 @@ class _Epochs:
         return unknown_run(job.run_id) if epoch is None else Fenced(job.run_id)
 
 
-def _together(connection: Connection, clock: Clock, batch: list[Job]) -> list[Outcome]:
+def _together(connection: Connection, batch: list[Job]) -> list[Outcome]:
     """One transaction for all; entries that follow each other are written by one call."""
-    begin(connection, clock)
+    connection.begin(together=True)
     epochs = _Epochs(connection, batch)
+    leads = connection.leads()
     outcomes: list[Outcome] = []
     rows: list[Row] = []
     for job in batch:
+        if not leads and not job.unfenced:
+            outcomes.append((job.future, None, Fenced(job.run_id)))
+            continue
         if job.work is not None:
             _put(connection, rows)
             outcomes.append(_worked(connection, job))
@@ -253,7 +257,7 @@ def _together(connection: Connection, clock: Clock, batch: list[Job]) -> list[Ou
             else:
                 rows.append(step)
     _put(connection, rows)
-    connection.execute("commit")
+    connection.commit()
     return outcomes
 
 
@@ -271,8 +275,10 @@ def _worked(connection: Connection, job: Job) -> Outcome:
         return job.future, None, error
 
 
-def _alone(connection: Connection, job: Job) -> Outcome:
+def _alone(connection: Connection, job: Job, is_row_error: Callable[[BaseException], bool]) -> Outcome:
     """A job within its own savepoint: what it did is undone if any of it is refused."""
+    if not connection.leads() and not job.unfenced:
+        return job.future, None, Fenced(job.run_id)
     connection.execute("savepoint job")
     try:
         if job.work is not None:
@@ -286,25 +292,19 @@ def _alone(connection: Connection, job: Job) -> Outcome:
                     connection.execute(PUT, step)
             outcome = (job.future, None, refusal)
     except Exception as error:
-        if isinstance(error, DriverError) and not is_row_error(error):
+        if isinstance(error, DRIVER_ERRORS) and not is_row_error(error):
             raise
-        connection.execute("rollback to job")
-        outcome = (job.future, None, _refused(error, job))
-    connection.execute("release job")
+        connection.execute("rollback to savepoint job")
+        outcome = (job.future, None, _refused(error, job, is_row_error))
+    connection.execute("release savepoint job")
     return outcome
 
 
-def _refused(error: Exception, job: Job) -> Exception:
+def _refused(error: Exception, job: Job, is_row_error: Callable[[BaseException], bool]) -> Exception:
     if not is_row_error(error):
         return error
     what = f"A row of run {job.run_id}" if job.run_id else "A row"
     return UserError("cannot-store", f"{what} cannot be stored: {error}.")
-
-
-def _roll_back(connection: Connection) -> None:
-    """SQLite has rolled back by itself after some errors."""
-    if connection.in_transaction:
-        connection.execute("rollback")
 
 
 def _stopped(why: str) -> BugError:

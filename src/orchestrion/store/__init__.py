@@ -20,43 +20,28 @@ from ._schema import (
     schedules,
     subscriptions,
 )
-from ._sqlite import (
-    Connection,
-    DriverError,
-    begin,
-    bound,
-    changes_by_others,
-    explain,
-    insert_new,
-    is_passing,
-    is_row_error,
-    sql,
-    upsert,
-)
-from ._store import Mode, Store, database_path
+from ._database import Connection, Mode
+from ._statements import bound, insert_new, sql, upsert
+from ._store import DRIVER_ERRORS, Store, database_path, is_postgresql
 
 __all__ = [
+    "DRIVER_ERRORS",
     "KEPT_S",
     "REFERRING",
     "REVISIONS",
     "Blobs",
     "Connection",
-    "DriverError",
     "Mode",
     "Store",
-    "begin",
     "bound",
-    "changes_by_others",
     "database_path",
     "documents",
     "entries",
     "events",
-    "explain",
     "filters",
     "gathered",
     "insert_new",
-    "is_passing",
-    "is_row_error",
+    "is_postgresql",
     "late",
     "leader",
     "messages",

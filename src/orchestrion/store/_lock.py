@@ -33,6 +33,14 @@ class OwnerLock:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return OwnerLock(descriptor=descriptor)
 
+    def leading(self) -> bool:
+        """The kernel gives it to nobody else."""
+        return True
+
+    @property
+    def lost(self) -> bool:
+        return False
+
     def release(self) -> None:
         """The file stays: removing it could take the lock from a process that has just opened it."""
         os.close(self.descriptor)

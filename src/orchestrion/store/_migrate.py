@@ -13,8 +13,8 @@ from orchestrion.core import SystemClock, UserError, iso
 
 from ._lock import OwnerLock
 from ._schema import REVISIONS
-from ._sqlite import backup, connect
-from ._store import require_current, revision
+from ._sqlite import SQLite, backup, connect
+from ._store import require_current
 
 SCRIPTS = (Path(__file__).parent / "migrations" / "versions",)
 """Folders with revisions."""
@@ -22,11 +22,11 @@ SCRIPTS = (Path(__file__).parent / "migrations" / "versions",)
 
 def migrate(path: Path) -> Path | None:
     """Raises: UserError `store-missing`, `store-in-use`, `store-too-new`, `migration-failed`."""
-    known = revision(path)
+    known = SQLite(path, SystemClock()).revision()
     if known is None:
         raise UserError("store-missing", f"There is no database at {str(path)!r} to migrate.")
     if known not in REVISIONS:
-        require_current(path, known)
+        require_current(str(path), known)
     if known == REVISIONS[-1]:
         return None
     lock = OwnerLock.take(path)

@@ -1,64 +1,56 @@
 """Opening a store: where it may be, whether it fits this release, and who may own it."""
 
-import errno
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote
 
-from sqlalchemy.schema import CreateIndex, CreateTable
-
-from orchestrion.core import Clock, OrchestrionError, SystemClock, UserError
+from orchestrion.core import BugError, Clock, SystemClock, UserError
 
 from ._blobs import Blobs
-from ._lock import OwnerLock
-from ._schema import REVISIONS, metadata
-from ._sqlite import connect, explain, keep_log_ahead, looks_foreign, not_a_database, not_writable, sql
+from ._database import Connection, Database, Mode, Ownership
+from ._postgresql_error import PostgreSQLError
+from ._schema import REVISIONS
+from ._sqlite import SQLite
 
-Mode = Literal["own", "join"]
+DRIVER_ERRORS = (sqlite3.Error, PostgreSQLError)
 
 
 class Store:
     """A database and its blobs. Rooms above bring the statements; here is only what all of them need."""
 
-    def __init__(self, path: Path, *, mode: Mode, lock: OwnerLock | None, clock: Clock) -> None:
-        self.path = path
+    def __init__(self, database: Database, *, mode: Mode, ownership: Ownership | None, blobs: Blobs) -> None:
+        self.database = database
         self.mode = mode
-        self.blobs = Blobs(str(path.with_name(path.name + ".blobs").absolute()), clock)
-        self._lock = lock
+        self.blobs = blobs
+        self._ownership = ownership
 
     @classmethod
-    def open(cls, where: str | Path, *, mode: Mode, clock: Clock | None = None) -> "Store":
-        """Open the database at a path or `sqlite:///` URL.
+    def open(
+        cls, where: str | Path, *, mode: Mode, clock: Clock | None = None, blobs: str | None = None
+    ) -> "Store":
+        """Open the database at a path, `sqlite:///` or `postgresql://` URL.
 
-        `own` is for the one process that advances runs, and creates a database that does not exist. `join` is for reading and for
-        sending answers, while an owner works or not.
+        `own` is for the one process that advances runs, and creates tables that do not exist. `join` is for reading and for
+        sending answers, while an owner works or not. `blobs` is the folder or URL for large values; beside a SQLite file by default.
 
         Raises: UserError `store-in-use`, `store-missing`, `store-folder-missing`, `store-read-only`, `store-not-a-database`,
-        `store-corrupt`, `store-outdated`, `store-too-new`, `store-unsupported`, `disk-full`.
+        `store-corrupt`, `store-outdated`, `store-too-new`, `store-unsupported`, `store-unreachable`, `driver-missing`, `disk-full`.
         """
-        path = database_path(where)
-        with explained(path):
-            known = revision(path)
+        clock = clock or SystemClock()
+        database = database_at(where, clock)
+        folder = blobs or _default_blobs(database)
+        with database.explained():
+            known = database.revision()
             if known is not None:
-                require_current(path, known)
+                require_current(database.place, known)
             elif mode == "join":
                 raise UserError(
                     "store-missing",
-                    f"There is no database at {str(path)!r} yet.",
+                    f"There is no database at {database.place!r} yet.",
                     hint="The first run creates it.",
                 )
-            lock = OwnerLock.take(path) if mode == "own" else None
-            try:
-                if lock is not None:
-                    _prepare(path)
-            except BaseException:
-                if lock is not None:
-                    lock.release()
-                raise
-        return cls(path, mode=mode, lock=lock, clock=clock or SystemClock())
+            ownership = database.own() if mode == "own" else None
+        return cls(database, mode=mode, ownership=ownership, blobs=Blobs(folder, clock))
 
     @staticmethod
     def migrate(where: str | Path) -> Path | None:
@@ -69,18 +61,54 @@ class Store:
         from ._migrate import migrate
 
         path = database_path(where)
-        with explained(path):
+        with SQLite(path, SystemClock()).explained():
             return migrate(path)
 
-    def connect(self, *, writes: bool) -> sqlite3.Connection:
-        """A new connection in autocommit mode, for one thread at a time. Raises: sqlite3.Error."""
-        return connect(self.path, writes=writes)
+    @property
+    def path(self) -> Path:
+        """The file of a SQLite database. Raises: BugError."""
+        if not isinstance(self.database, SQLite):
+            raise BugError("store-failed", f"The database {self.database.place!r} is not a file.")
+        return self.database.path
+
+    def connect(self, *, writes: bool) -> Connection:
+        """A new connection in autocommit mode, for one thread at a time. Raises: one of `DRIVER_ERRORS`."""
+        return self.database.connect(writes=writes, ownership=self._ownership)
+
+    def leading(self) -> bool:
+        """Whether this process owns the store for certain, right now."""
+        return self._ownership is not None and self._ownership.leading()
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process has taken the store over."""
+        return self._ownership is not None and self._ownership.lost
 
     def close(self) -> None:
         """Let another process own the store. Connections are closed by whoever made them."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        if self._ownership is not None:
+            self._ownership.release()
+            self._ownership = None
+
+
+def is_postgresql(where: str | Path) -> bool:
+    """Whether a store is on a server, where several processes may wait for each other."""
+    return isinstance(where, str) and where.partition("://")[0].partition("+")[0] in {"postgresql", "postgres"}
+
+
+def database_at(where: str | Path, clock: Clock) -> Database:
+    """Raises: UserError `store-unsupported`, `driver-missing`."""
+    if is_postgresql(where):
+        from ._postgresql import PostgreSQL
+
+        return PostgreSQL(str(where), clock)
+    return SQLite(database_path(where), clock)
+
+
+def _default_blobs(database: Database) -> str:
+    if isinstance(database, SQLite):
+        return str(database.path.with_name(database.path.name + ".blobs").absolute())
+    raise BugError("store-failed", "A database on a server needs a place for large values.")
 
 
 def database_path(where: str | Path) -> Path:
@@ -94,72 +122,12 @@ def database_path(where: str | Path) -> Path:
         raise UserError(
             "store-unsupported",
             f"The store {scheme + '://…'!r} is of a kind this release cannot use.",
-            hint="Use a path, or `sqlite:///relative/file.db`, or `sqlite:////absolute/file.db`.",
+            hint="Use a path, `sqlite:///relative/file.db`, `sqlite:////absolute/file.db`, or `postgresql://user@host/database`.",
         )
     return Path(unquote(rest[1:]))
 
 
-@contextmanager
-def explained(path: Path) -> Generator[None]:
-    """Turn what the file system and the driver say while a store is opened into something a person can act on."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _for_user(explain(error, path)) from error
-    except OSError as error:
-        raise _file_error(error, path) from error
-
-
-def _for_user(error: OrchestrionError) -> OrchestrionError:
-    """Opening is not tried again by itself: somebody has to make space."""
-    return UserError(error.code, error.message, hint=error.hint) if error.code == "disk-full" else error
-
-
-def _file_error(error: OSError, path: Path) -> UserError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return UserError("disk-full", f"There is no space left for {str(path)!r}.", hint="Free some space.")
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return not_writable(path)
-    return UserError("store-unusable", f"The database {str(path)!r} cannot be used: {error.strerror or error}.")
-
-
-def revision(path: Path) -> str | None:
-    """The schema revision of a database; None for one that is still empty or absent.
-
-    Raises: UserError `store-folder-missing`, `store-not-a-database`; sqlite3.Error; OSError.
-    """
-    if not path.parent.is_dir():
-        raise UserError(
-            "store-folder-missing",
-            f"The folder {str(path.parent)!r}, where the database {path.name!r} should be, does not exist.",
-            hint="Create the folder, or name another place.",
-        )
-    if not path.exists():
-        return None
-    if path.is_dir() or looks_foreign(path):
-        raise not_a_database(path)
-    connection = connect(path, writes=False)
-    try:
-        return _revision(connection, path)
-    finally:
-        connection.close()
-
-
-def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
-    tables = {str(name) for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
-    if not tables:
-        return None
-    row = (
-        connection.execute("select version_num from alembic_version").fetchone()
-        if "alembic_version" in tables
-        else None
-    )
-    if row is None or "runs" not in tables:
-        raise not_a_database(path)
-    return str(row[0])
-
-
-def require_current(path: Path, known: str) -> None:
+def require_current(place: str, known: str) -> None:
     """Raises: UserError `store-outdated`, `store-too-new`."""
     current = REVISIONS[-1]
     if known == current:
@@ -167,30 +135,11 @@ def require_current(path: Path, known: str) -> None:
     if known in REVISIONS:
         raise UserError(
             "store-outdated",
-            f"The database {str(path)!r} has schema {known}; this release needs {current}.",
+            f"The database {place!r} has schema {known}; this release needs {current}.",
             hint="Run `orchestrion store migrate`. It makes a backup first.",
         )
     raise UserError(
         "store-too-new",
-        f"The database {str(path)!r} has schema {known}, from a newer release; this one knows up to {current}.",
+        f"The database {place!r} has schema {known}, from a newer release; this one knows up to {current}.",
         hint="Use the newer release, or restore the backup made before the migration.",
     )
-
-
-def _prepare(path: Path) -> None:
-    """Create the tables if there are none, in one transaction, so that a kill leaves an empty file or a whole database."""
-    connection = connect(path, writes=True)
-    try:
-        keep_log_ahead(connection)
-        if _revision(connection, path) is not None:
-            return
-        connection.execute("begin immediate")
-        for table in metadata.sorted_tables:
-            connection.execute(sql(CreateTable(table)))
-            for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                connection.execute(sql(CreateIndex(index)))
-        connection.execute("create table alembic_version (version_num varchar(32) not null primary key)")
-        connection.execute("insert into alembic_version values (?)", (REVISIONS[-1],))
-        connection.execute("commit")
-    finally:
-        connection.close()

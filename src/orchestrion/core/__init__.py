@@ -59,6 +59,7 @@ from ._journal import (
 )
 from ._json import Json, canonical, digest, dump, fingerprint, parse
 from ._problem import ERROR_TYPES, INTERRUPTED, Problem, canonical_error_type
+from ._schedules import ScheduleState
 
 __all__ = [
     "ERROR_TYPES",
@@ -120,6 +121,7 @@ __all__ = [
     "RunContext",
     "RunFilter",
     "RunStatus",
+    "ScheduleState",
     "Secrets",
     "SetRun",
     "SystemClock",

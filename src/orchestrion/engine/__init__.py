@@ -2,6 +2,18 @@
 
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits
+from ._scheduler import Fired, Planned, Scheduler, upcoming
 from ._walk import WalkStopped
 
-__all__ = ["Engine", "Interpret", "Limits", "Outside", "WalkStopped", "Workflows"]
+__all__ = [
+    "Engine",
+    "Fired",
+    "Interpret",
+    "Limits",
+    "Outside",
+    "Planned",
+    "Scheduler",
+    "WalkStopped",
+    "Workflows",
+    "upcoming",
+]

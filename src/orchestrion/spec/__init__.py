@@ -1,5 +1,6 @@
 """Workflow documents: text in, a typed workflow and findings out; edits as splices of source text. Pure."""
 
+from ._calendar import After, Cron, Every, Missed, Schedule
 from ._duration import duration_of
 from ._edit import Edit, Insert, Remove, Rename, SetValue, edit
 from ._model import (
@@ -41,9 +42,11 @@ from ._template import Expression, Template, TemplateNode, compile_expression, c
 from ._yaml import parse as parse_yaml
 
 __all__ = [
+    "After",
     "CallTask",
     "Catch",
     "Continue",
+    "Cron",
     "DoTask",
     "Document",
     "Duration",
@@ -51,6 +54,7 @@ __all__ = [
     "EmitTask",
     "End",
     "ErrorFilter",
+    "Every",
     "Exit",
     "Export",
     "Expression",
@@ -63,6 +67,7 @@ __all__ = [
     "Insert",
     "Length",
     "Metadata",
+    "Missed",
     "Output",
     "RaiseTask",
     "Reading",
@@ -70,6 +75,7 @@ __all__ = [
     "Rename",
     "Retry",
     "RunWorkflowTask",
+    "Schedule",
     "Schema",
     "SetTask",
     "SetValue",

@@ -14,6 +14,7 @@ from ._errors import error_definition
 from ._lint import lint
 from ._model import Document, Input, Output
 from ._report import Object, Report
+from ._schedule import schedule
 from ._source import Finding, Source
 from ._tasks import definition_of, task_list
 from ._template import pointer_step
@@ -79,11 +80,10 @@ def _document(
     c = Context(report=report, use=use, functions=functions, workflows=workflows)
     head = _head(c, found.get("document", {}))
     _evaluate(c, found.get("evaluate", {}))
-    if "schedule" in found:
-        report.unsupported("/schedule", "schedule")
     limit = timeout(c, found["timeout"], "/timeout", TASK_VARIABLES) if "timeout" in found else None
     taken = input_(c, found["input"], "/input") if "input" in found else Input()
     given = output(c, found["output"], "/output") if "output" in found else Output()
+    planned = schedule(c, found["schedule"], _object(head, "metadata"), taken) if "schedule" in found else None
     tasks = task_list(c, found.get("do", []), "/do", Scope(bounded=limit is not None))
     _use(c)
     secrets = report.list(use.get("secrets", []), "/use/secrets")
@@ -100,6 +100,7 @@ def _document(
         tags=_object(head, "tags"),
         metadata=_object(head, "metadata"),
         timezone=_text(_object(head, "metadata"), "timezone") or "UTC",
+        schedule=planned,
         input=taken,
         output=given,
         timeout=limit,

@@ -20,8 +20,8 @@ UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
             "Waiting for events (`listen`)",
             f"{_NEXT} Let the event's arrival start a workflow, or ask a person with `call: human:1.0.0@default`.",
         ),
-        "schedule": Refusal(
-            "A `schedule` in the document", f"{_NEXT} Start the workflow with `orchestrion run` from a scheduler."
+        "schedule-on": Refusal(
+            "Starting a workflow by events (`schedule.on`)", f"{_NEXT} Start it by `cron` or `every`."
         ),
         "call-openapi": Refusal("`call: openapi`", f"{_NEXT} Use `call: http` with the operation's method and URL."),
         "call-mcp": Refusal("`call: mcp`", f"{_NEXT} Use `call: http`, or a function of the default catalog."),

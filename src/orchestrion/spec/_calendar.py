@@ -155,25 +155,27 @@ def _cron_after(expression: str, zone: ZoneInfo, at: float) -> float:
     local = datetime.fromtimestamp(at, zone).replace(tzinfo=None, fold=0)
     walls = CronSim(expression, local)
     first = next(found for wall in walls if (found := _instant(wall, zone)) > at)
-    if len(walls.hours) < 24 or _is_steady(zone, at):
+    if len(walls.hours) < 24:
         return first
-    repeated = next(_repeated(expression, zone, local, at), first)
-    return min(first, repeated)
-
-
-def _is_steady(zone: ZoneInfo, at: float) -> bool:
-    """Whether the clock is not changed within a day."""
-    return len({datetime.fromtimestamp(at + away, zone).utcoffset() for away in (-_DAY_S, 0.0, _DAY_S)}) == 1
+    return min(first, next(_repeated(expression, zone, local, at), first))
 
 
 def _repeated(expression: str, zone: ZoneInfo, local: datetime, at: float) -> Iterator[float]:
-    """Firings after `at`, and within a day, at wall-clock times that come round for the second time."""
-    for wall in CronSim(expression, local - timedelta(days=1)):
-        if wall > local + timedelta(days=1):
+    """Firings soon after `at` at wall-clock times that come round for the second time."""
+    around = [datetime.fromtimestamp(at + away, zone) for away in (-_DAY_S, 0.0, _DAY_S)]
+    shift = timedelta(seconds=max(map(_offset_s, around)) - min(map(_offset_s, around)))
+    if not shift or not (around[1].fold or datetime.fromtimestamp(at + shift.total_seconds(), zone).fold):
+        return
+    for wall in CronSim(expression, local - shift):
+        if wall > local + shift:
             return
-        first, second = _folds(wall, zone)
-        if first < second and second > at:
-            yield second
+        before, after = _folds(wall, zone)
+        if before < after and after > at:
+            yield after
+
+
+def _offset_s(time: datetime) -> float:
+    return (time.utcoffset() or timedelta()).total_seconds()
 
 
 def _folds(wall: datetime, zone: ZoneInfo) -> tuple[float, float]:

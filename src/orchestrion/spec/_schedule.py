@@ -1,7 +1,6 @@
 """`schedule`, and what `document.metadata` adds to it."""
 
 from collections.abc import Mapping
-from typing import cast
 
 from orchestrion.core import Json, UserError
 
@@ -70,7 +69,7 @@ def _settings(c: Context, metadata: Object) -> tuple[Missed, Object]:
         return "once", {}
     found = c.report.fields(metadata["schedule"], _METADATA, known=("missed", "input"))
     text = c.report.choice(found.get("missed", "once"), f"{_METADATA}/missed", MISSED)
-    missed = cast("Missed", text) if text in MISSED else "once"
+    missed: Missed = text if text in MISSED else "once"
     return missed, c.report.object(found.get("input", {}), f"{_METADATA}/input")
 
 

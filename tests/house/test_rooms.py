@@ -18,6 +18,7 @@ CHECKED = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "ben
 HOMES = {
     "alembic": {"store"},
     "cedarpy": {"governance"},
+    "cronsim": {"spec"},
     "fsspec": {"store"},
     "genai_prices": {"models", "agents"},
     "httpx": {"egress", "models", "agents", "functions/_http.py"},

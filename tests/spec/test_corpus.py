@@ -86,10 +86,9 @@ def test_every_example_is_read_or_refused_with_a_reason(test_data: Path, officia
             "run-return-stderr": ["unsupported-run-container"],
             "run-script-with-stdin-and-arguments": ["unsupported-run-script"],
             "run-shell-stdin-and-arguments": ["unsupported-run-shell"],
-            "schedule-cron": ["unsupported-schedule"],
-            "schedule-event-driven": ["unsupported-schedule"],
-            "set-expression": ["unsupported-schedule"],
-            "set": ["unsupported-schedule"],
+            "schedule-event-driven": ["unsupported-schedule-on"],
+            "set-expression": ["unsupported-schedule-on"],
+            "set": ["unsupported-schedule-on"],
         }
     )
     assert accepted == snapshot(
@@ -112,6 +111,7 @@ def test_every_example_is_read_or_refused_with_a_reason(test_data: Path, officia
             "raise-inline",
             "raise-reusable",
             "run-subflow",
+            "schedule-cron",
             "star-wars-homeworld",
             "switch-then-string",
             "try-catch-retry-inline",

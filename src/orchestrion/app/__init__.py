@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._batch import Row, RowFile, open_rows
     from ._journals import Mode, migrate_store, open_journal
     from ._project import Checked, routers_of
+    from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
 
 __all__ = [
     "App",
@@ -17,20 +18,27 @@ __all__ = [
     "Row",
     "RowFile",
     "conduct",
+    "fire",
     "migrate_store",
     "open_app",
     "open_journal",
     "open_rooms",
     "open_rows",
+    "pause",
+    "planned_on",
     "require_input",
     "require_role",
+    "resume",
     "routers_of",
+    "scheduled",
+    "scheduler_of",
 ]
 
 _HOMES = {
     **dict.fromkeys(("App", "Rooms", "conduct", "open_app", "open_rooms", "require_input", "require_role"), "_app"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Mode", "migrate_store", "open_journal"), "_journals"),
+    **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
 }
 

@@ -18,10 +18,12 @@ runs = typer.Typer(help="Look at runs, and set them going, back or aside.", no_a
 approvals = typer.Typer(help="What waits for a person: approvals, questions, interrupted calls.", no_args_is_help=True)
 events = typer.Typer(help="What happened outside and in workflows: send it, look at it.", no_args_is_help=True)
 router = typer.Typer(help="Train and test the project's routers.", no_args_is_help=True)
+schedules = typer.Typer(help="What runs by the calendar, and when.", no_args_is_help=True)
 store = typer.Typer(help="Look after the database that keeps the runs.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
 app.add_typer(approvals, name="approvals")
 app.add_typer(events, name="events")
+app.add_typer(schedules, name="schedules")
 app.add_typer(router, name="router")
 app.add_typer(store, name="store")
 
@@ -32,6 +34,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 As = Annotated[str | None, typer.Option("--as", help="In whose name; your login name by default.", metavar="USER")]
 RunId = Annotated[str, typer.Argument(help="A run's id, or a part of it that only one has.", metavar="RUN")]
 RequestId = Annotated[str, typer.Argument(help="A request's id, or a part of it that only one has.", metavar="REQUEST")]
+Scheduled = Annotated[str, typer.Argument(help="A workflow that has a schedule.", metavar="WORKFLOW")]
 HERE = Path()
 
 
@@ -102,7 +105,7 @@ def run(
 def work(project: Project = HERE) -> None:
     """Advance whatever can be advanced, until Ctrl-C.
 
-    Paused batches, timers that rang, answers that came.
+    Paused batches, timers that rang, answers that came, and what the calendar starts.
     """
     from ._work import work
 
@@ -308,6 +311,42 @@ def events_show(
     from ._events import show_event
 
     show_event(event_id, source, project=project, as_json=as_json)
+
+
+@schedules.command("list")
+def schedules_list(
+    count: Annotated[int, typer.Option("--next", min=1, max=1000, help="How many firings ahead.", metavar="N")] = 5,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Every schedule in words, its last firing and the next ones."""
+    from ._schedules import list_schedules
+
+    list_schedules(count, project=project, as_json=as_json)
+
+
+@schedules.command("pause")
+def schedules_pause(workflow: Scheduled, user: As = None, project: Project = HERE, as_json: Json = False) -> None:
+    """Let a schedule fire no more; runs in progress go on."""
+    from ._schedules import pause_schedule
+
+    pause_schedule(workflow, user, project=project, as_json=as_json)
+
+
+@schedules.command("resume")
+def schedules_resume(workflow: Scheduled, user: As = None, project: Project = HERE, as_json: Json = False) -> None:
+    """Let it fire again, from now on; what fell into the pause is not made up for."""
+    from ._schedules import resume_schedule
+
+    resume_schedule(workflow, user, project=project, as_json=as_json)
+
+
+@schedules.command("fire")
+def schedules_fire(workflow: Scheduled, user: As = None, project: Project = HERE, as_json: Json = False) -> None:
+    """Start a scheduled workflow now, by hand; its schedule stays as it is."""
+    from ._schedules import fire_schedule
+
+    fire_schedule(workflow, user, project=project, as_json=as_json)
 
 
 @router.command("train")

@@ -1,10 +1,14 @@
-"""`orchestrion work`: advance whatever can be advanced."""
+"""`orchestrion work`: advance whatever can be advanced, and start what the calendar says."""
 
+import asyncio
 from pathlib import Path
 
-from orchestrion.app import open_app
-from orchestrion.core import RunFilter, RunStatus
+from orchestrion.app import App, open_app, planned_on, scheduler_of
+from orchestrion.core import Run, RunFilter, RunStatus
+from orchestrion.engine import Fired, upcoming
 
+from ._phrases import lasting
+from ._schedules import when
 from ._terminal import SYMBOLS, err, execute
 
 POLL_S = 0.5
@@ -13,14 +17,79 @@ POLL_S = 0.5
 def work(project: Path) -> None:
     async def go() -> int:
         async with open_app(project) as app:
-            counts = await app.journal.count()
-            open_runs = sum(count for status, count in counts.items() if not status.ended)
-            err.print(f"{open_runs:,} runs are open. Ctrl-C pauses.")
-            advanced: set[str] = set()
-            async for run in app.engine.follow(POLL_S):
-                advanced.add(run.id)
-                err.print(f"{SYMBOLS[run.status]}  {run.namespace}/{run.workflow}  [dim]{run.id}[/]")
-            faulted = await app.journal.runs(RunFilter(status=[RunStatus.FAULTED], limit=1))
-            return 1 if faulted and faulted[0].id in advanced else 0
+            return await Working(app).go()
 
     execute(go, as_json=False)
+
+
+class Working:
+    """One process at work, telling what it does."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._ended: set[str] = set()
+        self._following: set[asyncio.Task[None]] = set()
+
+    async def go(self) -> int:
+        counts = await self._app.journal.count()
+        open_runs = sum(count for status, count in counts.items() if not status.ended)
+        err.print(f"{open_runs:,} runs are open. Ctrl-C pauses.")
+        await self._announce()
+        scheduler = scheduler_of(self._app, self._fired)
+        jobs = [asyncio.ensure_future(self._advance()), asyncio.ensure_future(scheduler.run())]
+        try:
+            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            for job in done:
+                job.result()
+        finally:
+            for job in [*jobs, *self._following]:
+                job.cancel()
+            await asyncio.gather(*jobs, *self._following, return_exceptions=True)
+        faulted = await self._app.journal.runs(RunFilter(status=[RunStatus.FAULTED], limit=1))
+        return 1 if faulted and faulted[0].id in self._ended else 0
+
+    async def _announce(self) -> None:
+        """When the next firing is."""
+        planned = planned_on(self._app.checked.shelf)
+        states = {state.workflow: state for state in await self._app.journal.schedules()}
+        now = self._app.clock.now()
+        first = min(
+            (
+                (at, each)
+                for each in planned
+                if (state := states.get(each.workflow)) is None or state.paused_by is None
+                for at in upcoming(each.schedule, state, now, 1)
+            ),
+            key=lambda found: found[0],
+            default=None,
+        )
+        if first is not None:
+            at, each = first
+            err.print(f"{each.workflow} is next by the calendar, in {lasting(max(0.0, at - now))}: ", end="")
+            err.print(f"{when(at, each.schedule.timezone)} {each.schedule.timezone}")
+
+    async def _advance(self) -> None:
+        async for run in self._app.engine.follow(POLL_S):
+            self._tell(run)
+
+    def _fired(self, fired: Fired) -> None:
+        if fired.left_out:
+            err.print(
+                f"{fired.planned.workflow} missed firings that are left out (missed: {fired.planned.schedule.missed})"
+            )
+        for run in fired.runs:
+            err.print(f"[cyan]⏱ fired[/]  {fired.planned.workflow}  [dim]{run.id}[/]")
+            following = asyncio.ensure_future(self._follow(run))
+            self._following.add(following)
+            following.add_done_callback(self._following.discard)
+
+    async def _follow(self, run: Run) -> None:
+        self._tell(await self._app.engine.settle(run.id))
+
+    def _tell(self, run: Run) -> None:
+        """Each run as it comes to rest; its end once, however many looked on."""
+        if run.id in self._ended:
+            return
+        if run.status.ended:
+            self._ended.add(run.id)
+        err.print(f"{SYMBOLS[run.status]}  {run.namespace}/{run.workflow}  [dim]{run.id}[/]")

@@ -79,6 +79,7 @@ from ._journal import (
 )
 from ._json import Json, canonical, digest, dump, fingerprint, parse
 from ._problem import ERROR_TYPES, INTERRUPTED, Problem, canonical_error_type
+from ._schedules import ScheduleState
 from ._trace import span_id, trace_id, traceparent
 
 __all__ = [
@@ -153,6 +154,7 @@ __all__ = [
     "RunContext",
     "RunFilter",
     "RunStatus",
+    "ScheduleState",
     "Secrets",
     "SetRun",
     "Start",

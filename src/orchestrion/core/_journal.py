@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 from ._effects import Answer, Question
 from ._events import EventLog, Publish, Subscribe, Took, Unsubscribe
 from ._json import Json
+from ._schedules import ScheduleState
 
 
 class RunStatus(StrEnum):
@@ -414,6 +415,19 @@ class Journal(EventLog, Protocol):
 
     async def foreign_change(self) -> bool:
         """Whether another process has written to the store since the last call. Cheap enough to ask often."""
+        ...
+
+    # schedules
+    async def schedules(self) -> Sequence[ScheduleState]:
+        """Every one that was kept, by name."""
+        ...
+
+    async def reschedule(self, state: ScheduleState, runs: Sequence[Run] = ()) -> Sequence[Run] | None:
+        """Replace the state that has the same revision (0: there is none yet), and start `runs`, in one transaction.
+
+        The state is kept with the next revision. Runs come back as `start` gives them. None, with nothing done, when another
+        change came first.
+        """
         ...
 
     # people

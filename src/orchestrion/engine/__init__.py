@@ -3,6 +3,21 @@
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits, Observe
 from ._router import Fit, Routing
+from ._scheduler import Fired, Planned, Scheduler, upcoming
 from ._walk import WalkStopped
 
-__all__ = ["Engine", "Fit", "Interpret", "Limits", "Observe", "Outside", "Routing", "WalkStopped", "Workflows"]
+__all__ = [
+    "Engine",
+    "Fired",
+    "Fit",
+    "Interpret",
+    "Limits",
+    "Observe",
+    "Outside",
+    "Planned",
+    "Routing",
+    "Scheduler",
+    "WalkStopped",
+    "Workflows",
+    "upcoming",
+]

@@ -19,12 +19,14 @@ from orchestrion.core import (
     Run,
     RunFilter,
     RunStatus,
+    ScheduleState,
     Write,
     Written,
 )
 from orchestrion.store import Connection, Store
 
 from . import _queries as queries
+from . import _schedules as schedules
 from . import _sql as sql
 from . import _transactions as transactions
 from ._durable_events import DurableEvents
@@ -134,6 +136,19 @@ class DurableJournal(DurableEvents):
 
     async def foreign_change(self) -> bool:
         return bool(await self._writer.look())
+
+    # schedules
+
+    async def schedules(self) -> Sequence[ScheduleState]:
+        return await self._reader.read(schedules.schedules)
+
+    async def reschedule(self, state: ScheduleState, runs: Sequence[Run] = ()) -> Sequence[Run] | None:
+        if runs:
+            self._require_owner()
+        large = Large()
+        rows = [run_row(run, large) for run in runs]
+        known = await self._do(schedules.reschedule(state, rows, self._fetch), large=large)
+        return None if known is None else [before or run for before, run in zip(known, runs, strict=True)]
 
     # people
 

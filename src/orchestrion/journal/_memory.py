@@ -33,6 +33,7 @@ from orchestrion.core import (
     Run,
     RunFilter,
     RunStatus,
+    ScheduleState,
     SetRun,
     Subscribe,
     Tell,
@@ -91,6 +92,7 @@ class MemoryJournal:
         self._requests: dict[str, Request] = {}
         self._quarantined: dict[tuple[str, int], Quarantined] = {}
         self._events = MemoryEvents(self._tell, self._begin_new)
+        self._schedules: dict[str, ScheduleState] = {}
 
     async def keep_document(self, digest: str, source: str) -> None:
         self._documents.setdefault(digest, source)
@@ -270,6 +272,20 @@ class MemoryJournal:
 
     async def foreign_change(self) -> bool:
         return False
+
+    # schedules
+
+    async def schedules(self) -> Sequence[ScheduleState]:
+        return [state for _, state in sorted(self._schedules.items())]
+
+    async def reschedule(self, state: ScheduleState, runs: Sequence[Run] = ()) -> Sequence[Run] | None:
+        for run in runs:
+            require_storable(run.input, "The run's input")
+        known = self._schedules.get(state.workflow)
+        if state.revision != (known.revision if known else 0):
+            return None
+        self._schedules[state.workflow] = replace(state, revision=state.revision + 1)
+        return [self._begin(run).run for run in runs]
 
     # people
 

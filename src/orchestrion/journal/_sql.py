@@ -3,7 +3,19 @@
 from sqlalchemy import Table
 
 from orchestrion.core import RunStatus
-from orchestrion.store import documents, entries, insert_new, late, messages, quarantine, requests, runs, sql, upsert
+from orchestrion.store import (
+    documents,
+    entries,
+    insert_new,
+    late,
+    messages,
+    quarantine,
+    requests,
+    runs,
+    schedules,
+    sql,
+    upsert,
+)
 
 from ._rules import CLAIMABLE, SLEEPING
 
@@ -104,6 +116,13 @@ PENDING = "select id from runs where status = 'pending' order by created_at, id 
 NEXT_WAKE = "select min(due_at) from runs where due_at is not null"
 SEMANTICS = f"select distinct semantics from runs where status in {OPEN}"  # noqa: S608
 WITH_SEMANTICS = f"select id from runs where semantics = ? and status in {OPEN} order by created_at, id limit 5"  # noqa: S608
+
+KEEP_SCHEDULE = sql(insert_new(schedules))
+CHANGE_SCHEDULE = """
+update schedules set digest = ?, next_at = ?, last_at = ?, last_run_id = ?, paused_by = ?, updated_at = ?, revision = ?
+where workflow = ? and revision = ?
+"""
+SCHEDULES = f"select {_columns(schedules)} from schedules order by workflow"  # noqa: S608
 
 LATE = _insert(late, "id")
 LATE_OUTCOMES = f"select {_columns(late, 'id', 'run_id')} from late where run_id = ? order by id"  # noqa: S608

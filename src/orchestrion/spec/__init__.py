@@ -1,5 +1,6 @@
 """Workflow documents: text in, a typed workflow and findings out; edits as splices of source text. Pure."""
 
+from ._calendar import After, Cron, Every, Missed, Schedule
 from ._duration import duration_of
 from ._edit import Edit, Insert, Remove, Rename, SetValue, edit
 from ._model import (
@@ -49,11 +50,13 @@ from ._template import Expression, Template, TemplateNode, compile_expression, c
 from ._yaml import parse as parse_yaml
 
 __all__ = [
+    "After",
     "CallTask",
     "Catch",
     "Condition",
     "Continue",
     "Correlation",
+    "Cron",
     "DoTask",
     "Document",
     "Duration",
@@ -62,6 +65,7 @@ __all__ = [
     "End",
     "ErrorFilter",
     "EventPattern",
+    "Every",
     "Exit",
     "Export",
     "Expression",
@@ -76,6 +80,7 @@ __all__ = [
     "Length",
     "ListenTask",
     "Metadata",
+    "Missed",
     "Output",
     "RaiseTask",
     "ReadAs",
@@ -84,6 +89,7 @@ __all__ = [
     "Rename",
     "Retry",
     "RunWorkflowTask",
+    "Schedule",
     "Schema",
     "SetTask",
     "SetValue",

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from orchestrion.core import Json, Problem, canonical_error_type
 
+from ._calendar import Schedule
 from ._schema import Schema
 from ._template import Expression, Template
 
@@ -348,6 +349,8 @@ class Document:
     metadata: Metadata = field(default_factory=dict[str, Json])
     timezone: str = "UTC"
     """IANA name, from `document.metadata.timezone`."""
+    schedule: Schedule | None = None
+    """When it runs by itself, by the calendar."""
     input: Input = field(default_factory=Input)
     output: Output = field(default_factory=Output)
     timeout: Length | None = None

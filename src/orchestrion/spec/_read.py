@@ -13,8 +13,9 @@ from ._context import TASK_VARIABLES, Context, Scope
 from ._errors import error_definition
 from ._events import trigger
 from ._lint import lint
-from ._model import Document, Input, Output, Trigger
+from ._model import Document, Input, Output
 from ._report import Object, Report
+from ._schedule import schedule
 from ._source import Finding, Source
 from ._tasks import definition_of, task_list
 from ._template import pointer_step
@@ -80,10 +81,12 @@ def _document(
     c = Context(report=report, use=use, functions=functions, workflows=workflows)
     head = _head(c, found.get("document", {}))
     _evaluate(c, found.get("evaluate", {}))
-    on = _schedule(c, found["schedule"]) if "schedule" in found else None
     limit = timeout(c, found["timeout"], "/timeout", TASK_VARIABLES) if "timeout" in found else None
     taken = input_(c, found["input"], "/input") if "input" in found else Input()
     given = output(c, found["output"], "/output") if "output" in found else Output()
+    planned = schedule(c, found["schedule"], _object(head, "metadata"), taken) if "schedule" in found else None
+    begun_by = _object(found, "schedule")
+    on = trigger(c, begun_by, "/schedule") if "on" in begun_by else None
     tasks = task_list(c, found.get("do", []), "/do", Scope(bounded=limit is not None))
     _use(c)
     secrets = report.list(use.get("secrets", []), "/use/secrets")
@@ -100,6 +103,7 @@ def _document(
         tags=_object(head, "tags"),
         metadata=_object(head, "metadata"),
         timezone=_text(_object(head, "metadata"), "timezone") or "UTC",
+        schedule=planned,
         input=taken,
         output=given,
         timeout=limit,
@@ -145,19 +149,6 @@ def _timezone(c: Context, value: Json) -> None:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         hint = "Write an IANA name such as Europe/Berlin."
         c.report.error("/document/metadata/timezone", "unknown-timezone", f"There is no time zone {name[:80]!r}.", hint)
-
-
-def _schedule(c: Context, value: Json) -> Trigger | None:
-    found = c.report.fields(value, "/schedule", known=("on", "read", "every", "cron", "after"))
-    for name in ("every", "cron", "after"):
-        if name in found:
-            c.report.unsupported(f"/schedule/{name}", "schedule")
-    if "on" in found:
-        return trigger(c, found, "/schedule")
-    if "read" in found:
-        message = "`read` says how the events of `on` are read."
-        c.report.error("/schedule/read", "missing-field", message, "Add `on:`, or remove it.", key=True)
-    return None
 
 
 def _evaluate(c: Context, value: Json) -> None:

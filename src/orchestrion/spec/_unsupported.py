@@ -16,9 +16,6 @@ _NEXT = "It comes with a later release."
 
 UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
     {
-        "schedule": Refusal(
-            "A `schedule` in the document", f"{_NEXT} Start the workflow with `orchestrion run` from a scheduler."
-        ),
         "call-openapi": Refusal("`call: openapi`", f"{_NEXT} Use `call: http` with the operation's method and URL."),
         "call-mcp": Refusal("`call: mcp`", f"{_NEXT} Use `call: http`, or a function of the default catalog."),
         "call-a2a": Refusal("`call: a2a`", f"{_NEXT} Use `call: agent:1.0.0@default`, or `call: http`."),

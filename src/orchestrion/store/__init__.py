@@ -1,6 +1,7 @@
 """The database: tables, migrations, blobs, and who owns it. The only room that knows which database it is."""
 
 from ._blobs import KEPT_S, Blobs
+from ._database import Connection, Mode
 from ._schema import (
     REFERRING,
     REVISIONS,
@@ -20,7 +21,6 @@ from ._schema import (
     schedules,
     subscriptions,
 )
-from ._database import Connection, Mode
 from ._statements import bound, insert_new, sql, upsert
 from ._store import DRIVER_ERRORS, Store, database_path, is_postgresql
 

@@ -40,8 +40,12 @@ select set_config('idle_in_transaction_session_timeout', '{IDLE_MS}', false),
     case when current_setting('server_version_num')::int >= 170000
         then set_config('transaction_timeout', '{STATEMENT_MS}', false) end
 """
-_ABOUT = "select current_setting('server_version_num')::int / 10000, current_setting('server_encoding'), current_schema()"
-_TABLES = "select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace"
+_ABOUT = (
+    "select current_setting('server_version_num')::int / 10000, current_setting('server_encoding'), current_schema()"
+)
+_TABLES = (
+    "select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace"
+)
 
 
 class PostgreSQL:
@@ -116,7 +120,9 @@ class PostgreSQL:
             if version < OLDEST:
                 raise self._unsupported(f"is PostgreSQL {version}", f"Orchestrion needs PostgreSQL {OLDEST} or newer.")
             if encoding != "UTF8":
-                raise self._unsupported(f"stores text as {encoding}", "Create one with `create database … encoding 'UTF8'`.")
+                raise self._unsupported(
+                    f"stores text as {encoding}", "Create one with `create database … encoding 'UTF8'`."
+                )
             if schema is None:
                 raise self._unsupported("has no schema to keep tables in", "Create the schema its search_path names.")
             self._known = Names(schema=schema)

@@ -129,7 +129,9 @@ class PostgreSQLConnection:
     `together` are sent as a pipeline.
     """
 
-    def __init__(self, opening: "Callable[[], psycopg.Connection[tuple[Any, ...]]]", names: Names, lease: "Lease | None") -> None:
+    def __init__(
+        self, opening: "Callable[[], psycopg.Connection[tuple[Any, ...]]]", names: Names, lease: "Lease | None"
+    ) -> None:
         import psycopg
 
         self._opening = opening

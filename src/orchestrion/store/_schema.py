@@ -274,6 +274,7 @@ schedules = Table(
     Column("last_run_id", Text),
     Column("paused_by", Text),
     Column("updated_at", Double, nullable=False),
+    Column("revision", BigInteger, nullable=False),
 )
 """One row a scheduled workflow (`namespace/name`): which version's calendar it follows, and where it stands in it."""
 

@@ -25,9 +25,7 @@ class Store:
         self._ownership = ownership
 
     @classmethod
-    def open(
-        cls, where: str | Path, *, mode: Mode, clock: Clock | None = None, blobs: str | None = None
-    ) -> "Store":
+    def open(cls, where: str | Path, *, mode: Mode, clock: Clock | None = None, blobs: str | None = None) -> "Store":
         """Open the database at a path, `sqlite:///` or `postgresql://` URL.
 
         `own` is for the one process that advances runs, and creates tables that do not exist. `join` is for reading and for

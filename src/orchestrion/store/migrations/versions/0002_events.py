@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.Column("last_run_id", sa.Text(), nullable=True),
         sa.Column("paused_by", sa.Text(), nullable=True),
         sa.Column("updated_at", sa.Double, nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("workflow", name="pk_schedules"),
     )
     op.create_table(

@@ -1,0 +1,109 @@
+"""The schedules of a project: which there are, and what a person may do to them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from orchestrion.core import Clock, Journal, Run, ScheduleState, UserError, new_id
+from orchestrion.engine import Fired, Planned, Scheduler
+from orchestrion.spec import Document, Schedule
+
+from ._app import App
+from ._workflows import Shelf, input_labels
+
+
+def planned_on(shelf: Shelf) -> list[Planned]:
+    """The newest version of each workflow, where that has a schedule."""
+    newest = [shelf.named(name) for name in sorted({document.id for document in shelf.documents})]
+    return [
+        Planned(workflow=document.id, digest=document.digest, schedule=document.schedule)
+        for document in newest
+        if document.schedule is not None
+    ]
+
+
+def scheduler_of(app: App, on_fired: Callable[[Fired], None]) -> Scheduler:
+    """Starts the app's workflows by the calendar while it runs."""
+    documents = {document.digest: document for document in app.checked.shelf.documents}
+
+    async def pin(planned: Planned, run_id: str, at: float) -> Run:
+        return await _pinned(app, documents[planned.digest], run_id, at)
+
+    return Scheduler(
+        planned_on(app.checked.shelf),
+        journal=app.journal,
+        clock=app.clock,
+        pin=pin,
+        advance=app.engine.advance,
+        settle=app.engine.settle,
+        on_fired=on_fired,
+    )
+
+
+async def _pinned(app: App, document: Document, run_id: str, at: float) -> Run:
+    run = await app.workflows.pin(
+        document,
+        run_id=run_id,
+        value=_scheduled(document).input_at(at),
+        labels=input_labels(document),
+        versions=app.checked.versions(),
+    )
+    return replace(run, subject=f"Schedule::{document.id}")
+
+
+async def fire(app: App, workflow: str, *, subject: str, advance: bool) -> Run:
+    """Start a scheduled workflow now, as if it were due; its schedule stays as it is.
+
+    Without `advance` the run is left to the process that owns the store. Raises: UserError `unknown-workflow`, `not-scheduled`.
+    """
+    document = app.checked.shelf.named(workflow)
+    run = replace(await _pinned(app, document, new_id(), app.clock.now()), subject=subject)
+    return await (app.engine.start(run) if advance else app.journal.start(run))
+
+
+async def pause(journal: Journal, clock: Clock, workflow: str, by: str) -> ScheduleState:
+    """Let a schedule fire no more until it is resumed. Raises: UserError `schedule-paused`."""
+
+    def paused(state: ScheduleState) -> ScheduleState:
+        if state.paused_by is not None:
+            raise UserError("schedule-paused", f"The schedule of {workflow} is paused already, by {state.paused_by!r}.")
+        return replace(state, paused_by=by, updated_at=clock.now())
+
+    return await _change(journal, clock, workflow, paused)
+
+
+async def resume(journal: Journal, clock: Clock, workflow: str) -> ScheduleState:
+    """Let it fire again from now on; what fell into the pause is not made up for. Raises: UserError `schedule-not-paused`."""
+
+    def resumed(state: ScheduleState) -> ScheduleState:
+        if state.paused_by is None:
+            raise UserError("schedule-not-paused", f"The schedule of {workflow} is not paused.")
+        return replace(state, paused_by=None, next_at=None, updated_at=clock.now())
+
+    return await _change(journal, clock, workflow, resumed)
+
+
+async def _change(
+    journal: Journal, clock: Clock, workflow: str, change: Callable[[ScheduleState], ScheduleState]
+) -> ScheduleState:
+    while True:
+        known = {state.workflow: state for state in await journal.schedules()}
+        wanted = change(known.get(workflow) or ScheduleState(workflow=workflow, digest="", updated_at=clock.now()))
+        if await journal.reschedule(wanted) is not None:
+            return replace(wanted, revision=wanted.revision + 1)
+
+
+def _scheduled(document: Document) -> Schedule:
+    """Raises: UserError `not-scheduled`."""
+    if document.schedule is None:
+        raise UserError(
+            "not-scheduled",
+            f"{document.id} {document.version} has no schedule by the calendar.",
+            hint="`orchestrion schedules list` shows those that have; `orchestrion run` starts any workflow.",
+        )
+    return document.schedule
+
+
+def scheduled(shelf: Shelf, workflow: str) -> Planned:
+    """The schedule of a workflow by its name. Raises: UserError `unknown-workflow`, `not-scheduled`."""
+    document = shelf.named(workflow)
+    return Planned(workflow=document.id, digest=document.digest, schedule=_scheduled(document))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._app import App, Rooms, conduct, open_app, open_rooms, require_input, require_role
     from ._batch import Row, RowFile, open_rows
+    from ._dry import Rehearsal, rehearse
     from ._journals import Mode, migrate_store, open_journal
     from ._project import Checked, routers_of
 
@@ -13,6 +14,7 @@ __all__ = [
     "App",
     "Checked",
     "Mode",
+    "Rehearsal",
     "Rooms",
     "Row",
     "RowFile",
@@ -22,6 +24,7 @@ __all__ = [
     "open_journal",
     "open_rooms",
     "open_rows",
+    "rehearse",
     "require_input",
     "require_role",
     "routers_of",
@@ -30,6 +33,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("App", "Rooms", "conduct", "open_app", "open_rooms", "require_input", "require_role"), "_app"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
+    **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
     **dict.fromkeys(("Mode", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
 }

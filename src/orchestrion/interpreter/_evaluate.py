@@ -12,6 +12,7 @@ from ._labels import labels_of_result
 from ._state import Evaluator, Strand
 
 RUNTIME: Mapping[str, Json] = {"name": "orchestrion", "version": __version__, "metadata": {}}
+DRY_RUNTIME: Mapping[str, Json] = {**RUNTIME, "metadata": {"dryRun": True}}
 
 
 class Evaluation:
@@ -75,7 +76,7 @@ class Evaluation:
         if "workflow" in mentioned:
             known["workflow"] = self._workflow(programs)
         if "runtime" in mentioned:
-            known["runtime"] = Datum(RUNTIME)
+            known["runtime"] = Datum(DRY_RUNTIME if self._strand.effects.run.dry else RUNTIME)
         if "task" in mentioned:
             extended = self._strand.extending
             known["task"] = await (extended.described(programs) if extended else self._describe_task(programs))

@@ -2,6 +2,7 @@
 
 from ._duration import duration_of
 from ._edit import Edit, Insert, Remove, Rename, SetValue, edit
+from ._example import example_of
 from ._model import (
     CallTask,
     Catch,
@@ -105,6 +106,7 @@ __all__ = [
     "compile_template",
     "duration_of",
     "edit",
+    "example_of",
     "finding_at",
     "lists_of",
     "parse_yaml",

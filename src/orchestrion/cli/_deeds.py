@@ -120,6 +120,7 @@ def _approval(by_key: Mapping[str, Entry], key: str) -> Mapping[str, Json] | Non
             "role": mapping(asked.input).get("role"),
             "verdict": answer.get("verdict"),
             "reason": answer.get("reason"),
+            "answered": _answered(asked),
         }
         number += 1
     return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.text import Text
 
 from orchestrion.app import rehearse
-from orchestrion.core import Json, Run, RunStatus
+from orchestrion.core import Json, Run, RunStatus, UserError
 
 from ._deeds import Deed, deeds
 from ._phrases import counted, cut, entity, lasting, listed, mapping, pairs, printable
@@ -19,9 +19,22 @@ from ._tree import tree
 
 
 def run_dry(
-    workflow: str, value: str | None, *, mocks: Path | None, project: Path, user: str | None, as_json: bool
+    workflow: str,
+    value: str | None,
+    *,
+    mocks: Path | None,
+    beside: Sequence[str],
+    project: Path,
+    user: str | None,
+    as_json: bool,
 ) -> None:
     async def work() -> int:
+        if beside:
+            raise UserError(
+                "bad-options",
+                f"A dry run does not go with {listed(beside)}.",
+                hint="orchestrion run WORKFLOW --dry --input '{…}' --mock FILE",
+            )
         given = read_value(value, "The input")
         where, files = place(workflow, project)
         async with rehearse(where, workflows=files, mocks=mocks) as rehearsal:
@@ -63,6 +76,9 @@ _COLOURS: Mapping[str, str] = {
 }
 
 
+_MOST_ARGUMENTS = 6
+
+
 def _tell(run: Run, found: Sequence[Deed], unused: Sequence[str]) -> None:
     out.print()
     if not found:
@@ -101,22 +117,35 @@ def _what(deed: Deed, run: Run) -> str:
 
 
 def _lines(deed: Deed) -> Iterator[tuple[str, str]]:
+    """With what, what policy says, and what it was answered with."""
     width = max(out.width - 12, 30)
-    if deed.sort in ("read", "write", "start") and deed.arguments:
-        yield cut(pairs(deed.arguments), width), "dim"
+    for line in _arguments(deed):
+        yield cut(line, width), "dim"
     if deed.ruling is not None:
         yield cut(ruling_words(deed.ruling), width), "red" if deed.ruling.verdict == "deny" else "green"
     if deed.approval is not None:
-        role, verdict, reason = (deed.approval[name] for name in ("role", "verdict", "reason"))
-        assumed = "assumed here" if reason == "assumed" else f"a mock says {verdict}: {reason}"
-        yield cut(f"needs the approval of {role}: {assumed}", width), "yellow"
-    if deed.problem is not None and deed.answered:
-        yield cut(f"answered by {deed.answered}: {mapping(deed.problem).get('title')}", width), "red"
+        role, verdict = deed.approval["role"], deed.approval["verdict"]
+        if deed.approval["answered"] == "assumed":
+            yield cut(f"needs the approval of {role}, assumed here", width), "yellow"
+        else:
+            yield cut(f"needs the approval of {role}; {deed.approval['answered']}: {verdict}", width), "yellow"
+    if deed.problem is not None and (deed.answered or deed.ruling is None or deed.ruling.verdict == "allow"):
+        said = str(mapping(deed.problem).get("detail") or mapping(deed.problem).get("title"))
+        yield cut(f"answered by {deed.answered}: {said}" if deed.answered else said, width), "red"
     elif deed.answered and deed.sort != "start":
         words = f"made up from {deed.answered}" if deed.made_up else f"answered by {deed.answered}"
         yield cut(f"{words}: {pairs(deed.output)}", width), ""
-    elif deed.problem is not None and deed.ruling is None:
-        yield cut(str(mapping(deed.problem).get("detail") or mapping(deed.problem).get("title")), width), "red"
+
+
+def _arguments(deed: Deed) -> Iterator[str]:
+    if deed.sort not in ("read", "write", "start"):
+        return
+    known = deed.on[1] if deed.on else None
+    named = {name: value for name, value in mapping(deed.arguments).items() if value != known}
+    for name, value in list(named.items())[:_MOST_ARGUMENTS]:
+        yield f"{name}  {pairs(value)}"
+    if len(named) > _MOST_ARGUMENTS:
+        yield f"… {len(named) - _MOST_ARGUMENTS} more"
 
 
 def _remarks(found: Sequence[Deed], unused: Sequence[str]) -> Iterator[str]:

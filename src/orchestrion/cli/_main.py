@@ -107,7 +107,16 @@ def run(
     if dry or mocks is not None:
         from ._dry import run_dry
 
-        run_dry(workflow, value, mocks=mocks, project=project, user=user, as_json=as_json)
+        beside = {"--each": each, "--key": key, "--express": express, "--again": again, "--map": mapping}
+        run_dry(
+            workflow,
+            value,
+            mocks=mocks,
+            beside=[name for name, given in beside.items() if given] if dry else ["--mock without --dry"],
+            project=project,
+            user=user,
+            as_json=as_json,
+        )
     elif each is not None:
         run_each(workflow, each, mapping or [], again=again, project=project, user=user, as_json=as_json)
     else:

@@ -47,7 +47,7 @@ def _asked(step: Step) -> Iterator[str]:
 
 def _line(step: Step) -> str | None:
     match step.kind:
-        case "round" | "attempt" | "caught":
+        case "round" | "attempt" | "caught" | "extension":
             return None
         case "set" | "group" | "part" if step.status == "done":
             return None

@@ -23,6 +23,7 @@ _DRAWN: Mapping[Status, tuple[str, str]] = {
 """The sign in ASCII, and the colour. The word always stands beside it."""
 
 _RUN_COLOURS = {"completed": "green", "faulted": "red", "diverged": "red", "cancelled": "magenta", "waiting": "yellow"}
+_WOULD = {"completed": "would complete", "faulted": "would fault"}
 _ASCII = str.maketrans({"├": "+", "└": "`", "│": "|", "─": "-", "→": ">", "·": "-", "–": "-", "“": '"', "”": '"'})
 _FEWEST, _MOST_ROUNDS, _NARROW, _NARROWEST = 40, 12, 72, 52
 
@@ -114,9 +115,8 @@ def lines(told: Story, *, width: int, ascii: bool, dry: bool = False) -> list[Te
 
 
 def _head(page: _Page, told: Story, *, dry: bool) -> None:
-    page.add(
-        (f"{told.workflow} {told.version}", "bold"), ("  ", ""), (told.status, _RUN_COLOURS.get(told.status, "cyan"))
-    )
+    status = _WOULD.get(told.status, told.status) if dry else told.status
+    page.add((f"{told.workflow} {told.version}", "bold"), ("  ", ""), (status, _RUN_COLOURS.get(told.status, "cyan")))
     facts = ["dry run" if dry else f"run {told.run_id}", moment(told.created_at, told.timezone)]
     if told.ended_at is not None:
         facts.append(f"took {lasting(told.ended_at - told.created_at)}")

@@ -229,10 +229,10 @@ class DryEffects(WalkEffects):
         reason = f"mock {name}" if found else "assumed" if question.kind == "approval" else "the form"
         if question.kind == "approval":
             verdict = "approved" if mock.rejected is None else "rejected"
-            answer = Answer(verdict=verdict, by=BY, at=now, reason=mock.rejected or reason, binding=question.binding)
+            answer = Answer(verdict=verdict, by=BY, at=now, reason=mock.rejected, binding=question.binding)
         else:
             value = Datum(mock.output if found else example_of(question.form))
-            answer = Answer(verdict="answered", by=BY, at=now, value=value, reason=reason)
+            answer = Answer(verdict="answered", by=BY, at=now, value=value)
         return replace(entry, output=answer.to_json(), why={"simulated": reason})
 
     async def sleep(self, key: str, task: str, seconds: float) -> None:

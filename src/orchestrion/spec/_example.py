@@ -17,6 +17,8 @@ _TEXTS: Mapping[str, str] = {
     "ipv6": "2001:db8::1",
 }
 _DEEPEST = 12
+SIMULATED = "simulated"
+"""The text of a made-up value."""
 
 
 def example_of(schema: Json) -> Json:
@@ -77,9 +79,9 @@ def _object(schema: Mapping[str, Json], root: Json, depth: int) -> Json:
 
 
 def _text(schema: Mapping[str, Json]) -> str:
-    text = _TEXTS.get(str(schema.get("format")), "")
-    shortest = _number(schema.get("minLength"))
-    return text if len(text) >= shortest else (text or "simulated").ljust(shortest, ".")[: max(shortest, 1)]
+    text = _TEXTS.get(str(schema.get("format")), SIMULATED)
+    longest = schema.get("maxLength")
+    return text.ljust(_number(schema.get("minLength")), ".")[: longest if isinstance(longest, int) else None]
 
 
 def _least(schema: Mapping[str, Json]) -> int | float:

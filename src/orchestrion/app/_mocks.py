@@ -99,9 +99,16 @@ def _misread(source: Source, value: Mapping[str, Json], error: ValidationError) 
         if steps and not _several(value.get(str(name))):
             steps = steps[1:]
         pointer = "".join(pointer_step(str(step)) for step in (name, *steps))
-        message = f"{each['msg'].removeprefix('Value error, ').rstrip('.')}."
+        match each["type"]:
+            case "extra_forbidden":
+                message = f"{str(steps[-1])!r} is not known here."
+            case "model_type":
+                message = "This is no answer."
+            case _:
+                said = each["msg"].removeprefix("Value error, ").rstrip(".")
+                message = f"{said[:1].upper()}{said[1:]}."
         hint = "Write `output: …`, `error: { type: timeout }` or, for an approval, `rejected: why`."
-        yield finding_at(source, pointer, "bad-mock", message[:1].upper() + message[1:], hint=hint)
+        yield finding_at(source, pointer, "bad-mock", message, hint=hint, key=each["type"] == "extra_forbidden")
 
 
 def _mockable(documents: Iterable[Document], agents: Mapping[str, AgentDefinition]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`orchestrion run --dry`: what a workflow would do, without doing it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.text import Text
@@ -122,7 +123,10 @@ def _lines(deed: Deed) -> Iterator[tuple[str, str]]:
     for line in _arguments(deed):
         yield cut(line, width), "dim"
     if deed.ruling is not None:
-        yield cut(ruling_words(deed.ruling), width), "red" if deed.ruling.verdict == "deny" else "green"
+        yield (
+            cut(ruling_words(replace(deed.ruling, approved_by=None)), width),
+            "red" if deed.ruling.verdict == "deny" else "green",
+        )
     if deed.approval is not None:
         role, verdict = deed.approval["role"], deed.approval["verdict"]
         if deed.approval["answered"] == "assumed":

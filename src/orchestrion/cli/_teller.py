@@ -80,8 +80,14 @@ class Teller:
         sides = [self.step(layer, until=until) for layer in layers.values()]
         replaced = node.facts.get("replaced")
         if replaced is not None:
-            words = f"not done: extension {replaced.output} took its place"
-            told = self._bare(node, kind=self._kind_of(bare), status="done", reasons=(Reason("branch", words),))
+            when = mapping(replaced.why).get("when")
+            told = self._bare(
+                node,
+                kind=self._kind_of(bare),
+                status="done",
+                result=f"replaced by {replaced.output}",
+                reasons=(Reason("branch", f"because {when}"),) if when else (),
+            )
         else:
             told = self._task(bare, until)
             if bare.own is None and not bare.inside and sides[-1].status != "done":

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrion.core import Datum
+from orchestrion.core import Datum, Faulted, Problem
 from orchestrion.spec import Extension, Task, Then, pointer_step
 
 from ._evaluate import Evaluation
@@ -77,10 +77,17 @@ class _Layers:
         return await asking.holds(when, given)
 
     async def _side(self, tasks: Sequence[Task], key: str, given: Datum) -> Passed:
-        """Tasks of an extension. They share `$context` with the task, and `$task` is the task for them."""
+        """Tasks of an extension. They share `$context` with the task, and `$task` is the task for them.
+
+        Raises: Faulted that names the task beside the one of the extension, which stands around many.
+        """
         if not tasks:
             return Passed(given)
         inner = self._strand.inside(extending=self._evaluation)
-        passed = await self._interpreter.list(inner, tasks, key, given)
+        try:
+            passed = await self._interpreter.list(inner, tasks, key, given)
+        except Faulted as error:
+            problem = Problem.model_validate({**error.problem.to_json(), "extended": self._task.pointer})
+            raise Faulted(problem, source_key=error.source_key) from error
         self._strand.leave(inner)
         return passed

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import pytest
 from inline_snapshot import snapshot
-from rich.console import Console
 
 from orchestrion.cli._moments import moments
 from orchestrion.cli._story import story

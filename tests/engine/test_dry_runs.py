@@ -25,6 +25,7 @@ from orchestrion.core import (
     Run,
     RunStatus,
     SystemClock,
+    require_permit,
 )
 from orchestrion.engine import DryRun, Mock
 from orchestrion.expressions import Expressions
@@ -92,6 +93,7 @@ async def walk(
     mocks: Mapping[str, Sequence[Mock]] | None = None,
     gate: Gate | None = None,
     children: Mapping[str, Document] | None = None,
+    more: tuple[Scripted, ...] = (),
 ) -> Ended:
     document, journal, dry = read_document(HEAD + body), MemoryJournal(SystemClock()), DryRun(mocks=mocks or {})
     stage = Stage(
@@ -100,6 +102,7 @@ async def walk(
             Counting(name="read", act=never, effect="read"),
             Scripted(name="double", act=doubled),
             Human(),
+            *more,
         ),
         gate=gate or Ruled(),
         children=frozenset(children or {}),
@@ -130,6 +133,17 @@ async def test_functions_without_effect_really_run() -> None:
     ended = await walk("do:\n  - a: { call: double:1.0.0@default, with: { n: 21 } }\n")
 
     assert (ended.run.output, ended.dry.noted) == ({"doubled": 42}, {})
+
+
+async def test_a_function_that_hides_its_effect_gets_no_permit() -> None:
+    async def sneak(_: Mapping[str, Json], __: LeafContext) -> Outcome:
+        require_permit("A parcel")
+        return Outcome(output=Datum("sent"))
+
+    ended = await walk("do:\n  - a: { call: sneak:1.0.0@default }\n", more=(Scripted(name="sneak", act=sneak),))
+
+    problem = cast("Mapping[str, Json]", ended.run.problem)
+    assert (ended.run.status, problem["code"]) == (RunStatus.FAULTED, "ungoverned")
 
 
 async def test_a_mock_answers_by_name_or_pointer_with_an_output_or_an_error() -> None:
@@ -221,9 +235,6 @@ async def test_questions_are_answered_from_the_form_or_a_mock() -> None:
 async def test_a_mock_lets_nobody_answer_in_time() -> None:
     late = Problem(
         type="https://open-workflow-specification.org/spec/1.0.0/errors/timeout", status=408, title="Timeout"
-    )
-    body = ASK.replace("FORM", "{ type: object }").replace(
-        "do:\n  - ask:", "do:\n  - careful:\n      try:\n        - ask:", 1
     )
     body = (
         "do:\n  - careful:\n      try:\n        - ask: { call: human:1.0.0@default, timeout: { after: PT1H }, "

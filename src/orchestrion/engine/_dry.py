@@ -37,7 +37,6 @@ from ._walk import Scope, Walk
 
 MOST_ANSWERS = 2_000
 """A loop that waits for a change in the world would go on for ever."""
-NOT_ASKED = "model-not-asked"
 BY = "dry run"
 
 
@@ -104,7 +103,9 @@ def task_name(pointer: str) -> str:
 
 
 class DryEffects(WalkEffects):
-    """Effects over one walk of a dry run."""
+    """Effects over one walk of a dry run. Nothing gets a permit, so that even code that lies about itself stays inside."""
+
+    permits = False
 
     def __init__(self, walk: Walk, outside: Outside, scope: Scope, dry: DryRun) -> None:
         super().__init__(walk, outside, scope)
@@ -130,7 +131,7 @@ class DryEffects(WalkEffects):
                 try:
                     return await super().invoke(invocation)
                 except Faulted as error:
-                    if error.problem.code != NOT_ASKED:
+                    if error.problem.code != "model-not-asked":
                         raise
             return await self._whole(invocation, function, found)
         return await self._whole(invocation, function, None)
@@ -169,7 +170,7 @@ class DryEffects(WalkEffects):
 
         async def refuse() -> Outcome:
             raise TransientError(
-                NOT_ASKED,
+                "model-not-asked",
                 f"A dry run does not ask {nature.resource[1]}.",
                 hint=f"Mock what {task_name(invocation.task)!r} gives, or let a playbook stand in for the model.",
             )

@@ -83,6 +83,9 @@ class Outside:
 class WalkEffects:
     """Effects over one walk, within one scope."""
 
+    permits = True
+    """Whether what is performed may reach outside."""
+
     def __init__(self, walk: Walk, outside: Outside, scope: Scope) -> None:
         self.walk = walk
         self.outside = outside

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._app import App, Rooms, conduct, open_app, open_rooms, require_input, require_role
     from ._batch import Row, RowFile, open_rows
+    from ._dry import Rehearsal, rehearse
     from ._journals import Mode, migrate_store, open_journal
     from ._project import Checked, routers_of
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
@@ -14,6 +15,7 @@ __all__ = [
     "App",
     "Checked",
     "Mode",
+    "Rehearsal",
     "Rooms",
     "Row",
     "RowFile",
@@ -26,6 +28,7 @@ __all__ = [
     "open_rows",
     "pause",
     "planned_on",
+    "rehearse",
     "require_input",
     "require_role",
     "resume",
@@ -37,6 +40,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("App", "Rooms", "conduct", "open_app", "open_rooms", "require_input", "require_role"), "_app"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
+    **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
     **dict.fromkeys(("Mode", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     **dict.fromkeys(("Checked", "routers_of"), "_project"),

@@ -24,7 +24,7 @@ from orchestrion.core import (
     new_id,
 )
 from orchestrion.egress import Egress
-from orchestrion.engine import Engine, Limits, Outside
+from orchestrion.engine import DryRun, Engine, Limits, Outside
 from orchestrion.expressions import Expressions
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.models import Models, ModelSettings, Routers
@@ -243,8 +243,10 @@ async def open_app(
 
 
 @asynccontextmanager
-async def conduct(rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: Clock) -> AsyncGenerator[App]:
-    """An engine over a journal. Raises: BadProject for a project that is not sound."""
+async def conduct(
+    rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: Clock, dry: DryRun | None = None
+) -> AsyncGenerator[App]:
+    """An engine over a journal; with `dry`, one that performs nothing. Raises: BadProject for a project that is not sound."""
     project = rooms.project
     pinned = Workflows(rooms.checked.shelf, journal, Interpreter(rooms.expressions), clock)
     limits = project.settings.limits
@@ -263,8 +265,9 @@ async def conduct(rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: 
             clock=clock,
             semantics=SEMANTICS,
             limits=Limits(concurrency=limits.concurrency, backlog=limits.backlog),
-            routing=Triggers(rooms.checked.shelf, pinned, rooms.expressions, rooms.checked.versions()),
-            observe=None if mode == "join" else stack.enter_context(observing(project)),
+            routing=None if dry else Triggers(rooms.checked.shelf, pinned, rooms.expressions, rooms.checked.versions()),
+            observe=None if mode == "join" or dry else stack.enter_context(observing(project)),
+            dry=dry,
         )
         if mode != "join":
             await stack.enter_async_context(engine)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from orchestrion.core import Answer, Entry, EntryStatus, Question, Request, RequestStatus
 
 from ._phrases import amount_of, mapping, quoted, said
-from ._reasons import problem_in, problem_words
+from ._reasons import problem_in, problem_words, simulated
 from ._step import Reason, Status, Step, Waiting
 
 SHORT = 8
@@ -112,6 +112,7 @@ def asked_reasons(asked: Asked) -> list[Reason]:
         reasons.append(Reason("person", f"{_verdict(answer)} by {answer.by}{said_so}"))
         if asked.entry.status is EntryStatus.INTENT:
             reasons.append(Reason("record", "the run goes on when an engine takes it up"))
+        reasons += simulated(asked.entry)
     elif asked.entry.status is EntryStatus.FAILED and (problem := problem_in(asked.entry.problem)):
         reasons.append(Reason("time", f"{problem_words(problem)}: {asked.whom} was asked"))
     elif asked.request is not None and asked.request.status is RequestStatus.WITHDRAWN:

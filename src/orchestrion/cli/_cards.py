@@ -40,6 +40,7 @@ _KINDS: Mapping[str, str] = {
     "caught": "What was done then",
     "raise": "A stop that the workflow foresees",
     "note": "For the record",
+    "extension": "Extension",
     "part": "Part",
 }
 _ABOUT: Mapping[str, str] = {

@@ -88,14 +88,39 @@ def run(
         bool,
         typer.Option("--express", help="In memory, keeping nothing; refuses what would wait or could not be repeated."),
     ] = False,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry", help="Perform nothing: say what it would do, what policy says, and how it would end."),
+    ] = False,
+    mocks: Annotated[
+        Path | None,
+        typer.Option("--mock", help="With --dry: answers by task, or task/tool. The rest is made up.", metavar="FILE"),
+    ] = None,
     project: Project = HERE,
     user: As = None,
     as_json: Json = False,
 ) -> None:
-    """Run a workflow, until it ends or waits. Exit code: 0 completed, 1 faulted, 2 misuse, 3 waiting."""
+    """Run a workflow, until it ends or waits. Exit code: 0 completed, 1 faulted, 2 misuse, 3 waiting.
+
+    With --dry nothing is performed or kept: calls of effect are answered by mocks or made up from schemas, approvals are
+    assumed, waits pass at once. 0: it would complete, 1: it would fault.
+    """
     from ._run import run, run_each
 
-    if each is not None:
+    if dry or mocks is not None:
+        from ._dry import run_dry
+
+        beside = {"--each": each, "--key": key, "--express": express, "--again": again, "--map": mapping}
+        run_dry(
+            workflow,
+            value,
+            mocks=mocks,
+            beside=[name for name, given in beside.items() if given] if dry else ["--mock without --dry"],
+            project=project,
+            user=user,
+            as_json=as_json,
+        )
+    elif each is not None:
         run_each(workflow, each, mapping or [], again=again, project=project, user=user, as_json=as_json)
     else:
         run(workflow, value, key=key, express=express, project=project, user=user, as_json=as_json)

@@ -47,7 +47,7 @@ def _asked(step: Step) -> Iterator[str]:
 
 def _line(step: Step) -> str | None:
     match step.kind:
-        case "round" | "attempt" | "caught":
+        case "round" | "attempt" | "caught" | "extension":
             return None
         case "set" | "group" | "part" if step.status == "done":
             return None
@@ -57,6 +57,8 @@ def _line(step: Step) -> str | None:
             return f"route: {step.result} ({_confidence(step)})"
         case "call" if step.function and step.status != "skipped":
             return f"{step.function.partition(':')[0]}: {step.name}{_end(step)}"
+        case "call" if step.result.startswith("replaced by "):
+            return f"{step.name}: {step.result}"
         case "agent":
             return (
                 f"agent {given_by(step.who)}{_end(step)}"

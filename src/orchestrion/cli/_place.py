@@ -7,11 +7,14 @@ from typing import Literal
 
 from orchestrion.core import Entry
 
-PlaceKind = Literal["root", "task", "round", "attempt", "caught", "answer", "tool", "approval", "inquiry", "part"]
+PlaceKind = Literal[
+    "root", "task", "round", "attempt", "caught", "answer", "tool", "approval", "inquiry", "extension", "part"
+]
 
 _TASK = r"/(\d+)/(.+?)#(\d+)(?=[/!~]|$)"
 _STEPS: tuple[tuple[re.Pattern[str], PlaceKind, str], ...] = (
     (re.compile(r"/fork/branches" + _TASK), "task", "/fork/branches/{0}/{1}"),
+    (re.compile(r"/(before|after)/(\d+)/([^/#!]+)(?=/)"), "extension", "/use/extensions/{1}/{2}/{0}"),
     (re.compile(r"/do" + _TASK), "task", "/do/{0}/{1}"),
     (re.compile(_TASK), "task", "/{0}/{1}"),
     (re.compile(r"/call/()(.+?)#(\d+)(?=[/!~]|$)"), "task", "/use/functions/{1}"),
@@ -26,7 +29,7 @@ _STEPS: tuple[tuple[re.Pattern[str], PlaceKind, str], ...] = (
 """How a key goes on: what matches, what it leads to, and how the task's pointer in the document goes on with it."""
 
 _FACT = re.compile(
-    r"/(if|started|began|deadline|jump|for|try|try/caught|join|fork/branches/join|fork/branches/\d+/done|answer|child|enter"
+    r"/(if|started|began|deadline|jump|for|try|try/caught|replaced|join|fork/branches/join|fork/branches/\d+/done|answer|child|enter"
     r"|cancel|retry/\d+|fallback/\d+|(?:retry|jitter|failed|try)~\d+(?:/deadline|/jump)?|(?:do|catch/do|for/\d+)/jump)"
 )
 _MARK = re.compile(r"!(late|\d+)$")
@@ -96,6 +99,9 @@ def _next(key: str, at: int, pointer: str) -> Place:
             step = leads.format(index, name.replace("~", "~0").replace("/", "~1"))
             whole = step if step.startswith("/use/") else pointer + step
             return Place(kind=kind, key=upto, pointer=whole, name=name, number=int(index or 0), visit=int(visit))
+        if kind == "extension":
+            side, _, name = found.groups()
+            return Place(kind=kind, key=upto, pointer=leads.format(*found.groups()), name=f"{name}, {side}")
         number = int(found[1]) if found.groups() else 0
         return Place(kind=kind, key=upto, pointer=pointer + leads, number=number)
     found = _PART.match(key, at)

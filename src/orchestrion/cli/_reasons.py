@@ -9,7 +9,7 @@ from ._phrases import counted, entity, listed, mapping, members, pairs, percent,
 from ._step import Cost, Reason, Ruling
 
 _SEEN_ELSEWHERE = frozenset(
-    {"answered_by", "playbook", "rule", "why", "seconds", "price_known", "interruptions", "settled_by"}
+    {"answered_by", "playbook", "rule", "why", "seconds", "price_known", "interruptions", "settled_by", "simulated"}
 )
 
 
@@ -126,10 +126,27 @@ def call_result(entry: Entry) -> str:
             return ""
 
 
+def simulated(entry: Entry) -> list[Reason]:
+    """How a dry run answered it."""
+    match _text(mapping(entry.why).get("simulated")) or _text(mapping(entry.problem).get("simulated")):
+        case None:
+            return []
+        case "the output schema":
+            return [Reason("record", "not performed: the answer is made up from its output schema")]
+        case "the form":
+            return [Reason("record", "nobody was asked: the answer is made up from the form")]
+        case "assumed":
+            return [Reason("record", "nobody was asked: a dry run assumes that it is approved")]
+        case "no wait":
+            return [Reason("record", "a dry run does not wait")]
+        case mock:
+            return [Reason("record", f"not performed: answered by {mock}")]
+
+
 def call_reasons(entry: Entry) -> list[Reason]:
     """The evidence that came with a call's outcome."""
     why = mapping(entry.why)
-    reasons: list[Reason] = []
+    reasons = simulated(entry)
     if "nearest" in why and "confidence" in why:
         reasons += _routing(entry)
     elif function_name(entry) == "guard":

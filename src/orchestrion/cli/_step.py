@@ -41,10 +41,11 @@ Kind = Literal[
     "attempt",
     "caught",
     "raise",
+    "extension",
     "note",
     "part",
 ]
-"""answer: one answer of an agent's model or playbook. inquiry: a person is asked whether something interrupted happened.
+"""answer: one answer of an agent's model or playbook. extension: what runs before or after a task. inquiry: a person is asked whether something interrupted happened.
 note: something that happened and counts no more. part: a piece of a composite function that has no name of its own here."""
 
 

@@ -72,7 +72,8 @@ def _fault(run: Run, root: Node, tasks: dict[str, Task]) -> str | None:
         return None
     if run.fault_key is not None:
         return run.fault_key
-    pointer = mapping(run.problem).get("instance")
+    problem = mapping(run.problem)
+    pointer = problem.get("extended") or problem.get("instance")
     if not isinstance(pointer, str) or not pointer:
         return None
     found = [node for node in root.every() if node.place.pointer == pointer and node.place.kind == "task"]

@@ -21,6 +21,7 @@ from ._reasons import (
     rule_reasons,
     ruling_in,
     ruling_words,
+    simulated,
     switch_reasons,
 )
 from ._step import Cost, Kind, Reason, Status, Step, Waiting
@@ -50,7 +51,9 @@ class Teller:
         place = node.place
         match place.kind:
             case "task" | "root" | "part":
-                told = self._task(node, until)
+                told = self._extended(node, until)
+            case "extension":
+                told = self._container(node, until, kind="extension", name=place.name)
             case "answer":
                 told = self._answer(node, until)
             case "tool":
@@ -67,6 +70,32 @@ class Teller:
         return finished(node, told, problem)
 
     # --- tasks ---
+
+    def _extended(self, node: Node, until: float | None) -> Step:
+        """A task with its extensions around it, or the one that took its place."""
+        layers = {key: inner for key, inner in node.inside.items() if inner.place.kind == "extension"}
+        if not layers:
+            return self._task(node, until)
+        bare = replace(node, inside={key: inner for key, inner in node.inside.items() if key not in layers})
+        sides = [self.step(layer, until=until) for layer in layers.values()]
+        replaced = node.facts.get("replaced")
+        if replaced is not None:
+            when = mapping(replaced.why).get("when")
+            told = self._bare(
+                node,
+                kind=self._kind_of(bare),
+                status="done",
+                result=f"replaced by {replaced.output}",
+                reasons=(Reason("branch", f"because {when}"),) if when else (),
+            )
+        else:
+            told = self._task(bare, until)
+            if bare.own is None and not bare.inside and sides[-1].status != "done":
+                told = replace(told, status=sides[-1].status)
+        before = [
+            side for layer, side in zip(layers.values(), sides, strict=True) if layer.place.pointer.endswith("/before")
+        ]
+        return replace(told, steps=(*before, *told.steps, *(side for side in sides if side not in before)))
 
     def _task(self, node: Node, until: float | None) -> Step:
         own, place = node.own, node.place
@@ -162,7 +191,7 @@ class Teller:
             else lasting(own.ended_at - own.started_at),
             started_at=own.started_at,
             ended_at=own.ended_at,
-            reasons=(Reason("time", words),) if words else (),
+            reasons=(*((Reason("time", words),) if words else ()), *simulated(own)),
             waits=Waiting(what="wait", since=own.started_at, until=at) if open_ else None,
         )
 
@@ -183,7 +212,7 @@ class Teller:
             started_at=entry.started_at,
             ended_at=entry.ended_at,
             who=entry.subject,
-            reasons=(Reason("record", f"run {short} of {entry.function}"),) if short else (),
+            reasons=(Reason("record", f"run {short} of {entry.function}"),) if short else tuple(simulated(entry)),
             waits=waits,
             problem=problem_in(entry.problem),
             input=entry.input,

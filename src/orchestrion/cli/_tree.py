@@ -23,6 +23,7 @@ _DRAWN: Mapping[Status, tuple[str, str]] = {
 """The sign in ASCII, and the colour. The word always stands beside it."""
 
 _RUN_COLOURS = {"completed": "green", "faulted": "red", "diverged": "red", "cancelled": "magenta", "waiting": "yellow"}
+_WOULD = {"completed": "would complete", "faulted": "would fault"}
 _ASCII = str.maketrans({"├": "+", "└": "`", "│": "|", "─": "-", "→": ">", "·": "-", "–": "-", "“": '"', "”": '"'})
 _FEWEST, _MOST_ROUNDS, _NARROW, _NARROWEST = 40, 12, 72, 52
 
@@ -84,25 +85,26 @@ class RunTree:
     story: Story
     ascii: bool = False
     width: int | None = None
+    dry: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = max(_FEWEST, self.width or options.max_width)
-        yield from lines(self.story, width=width, ascii=self.ascii or options.ascii_only)
+        yield from lines(self.story, width=width, ascii=self.ascii or options.ascii_only, dry=self.dry)
 
 
-def tree(told: Story, *, ascii: bool = False, width: int | None = None) -> RunTree:  # noqa: A002  the usual word
-    """The run as something rich can print."""
-    return RunTree(story=told, ascii=ascii, width=width)
+def tree(told: Story, *, ascii: bool = False, width: int | None = None, dry: bool = False) -> RunTree:  # noqa: A002  the usual word
+    """The run as something rich can print. A dry run is not kept: nothing leads to more about it."""
+    return RunTree(story=told, ascii=ascii, width=width, dry=dry)
 
 
-def lines(told: Story, *, width: int, ascii: bool) -> list[Text]:  # noqa: A002  the usual word
+def lines(told: Story, *, width: int, ascii: bool, dry: bool = False) -> list[Text]:  # noqa: A002  the usual word
     page = _Page(width, ascii, told.timezone)
-    _head(page, told)
+    _head(page, told, dry=dry)
     page.add()
     steps = list(notable(told.steps, _MOST_ROUNDS))
     for position, (step, more) in enumerate(steps):
         _draw(page, step, more, "", last=position == len(steps) - 1)
-    if page.cut:
+    if page.cut and not dry:
         page.add()
         page.add(("… marks what was cut or left out. All of it, as a page:", "dim"))
         page.add((f"orchestrion runs show {told.run_id} --html", "dim"))
@@ -112,11 +114,10 @@ def lines(told: Story, *, width: int, ascii: bool) -> list[Text]:  # noqa: A002 
 # --- head ---
 
 
-def _head(page: _Page, told: Story) -> None:
-    page.add(
-        (f"{told.workflow} {told.version}", "bold"), ("  ", ""), (told.status, _RUN_COLOURS.get(told.status, "cyan"))
-    )
-    facts = [f"run {told.run_id}", moment(told.created_at, told.timezone)]
+def _head(page: _Page, told: Story, *, dry: bool) -> None:
+    status = _WOULD.get(told.status, told.status) if dry else told.status
+    page.add((f"{told.workflow} {told.version}", "bold"), ("  ", ""), (status, _RUN_COLOURS.get(told.status, "cyan")))
+    facts = ["dry run" if dry else f"run {told.run_id}", moment(told.created_at, told.timezone)]
     if told.ended_at is not None:
         facts.append(f"took {lasting(told.ended_at - told.created_at)}")
     if told.attempt > 1:

@@ -49,6 +49,7 @@ from ._function import (
     Outcome,
     Secrets,
     is_composite,
+    output_schema_of,
 )
 from ._gate import Permit, permitted, require_permit
 from ._governance import Allow, Call, Decision, Deny, Evidence, Gate, NeedsApproval, OpenGate, decision_json
@@ -186,6 +187,7 @@ __all__ = [
     "merge_labels",
     "move_labels",
     "new_id",
+    "output_schema_of",
     "parse",
     "permitted",
     "problem_of",

@@ -120,6 +120,8 @@ class RunContext:
     """`namespace/name`"""
     started_at: float
     subject: str | None
+    dry: bool = False
+    """Whether nothing that it does is performed."""
 
 
 class Effects(Protocol):

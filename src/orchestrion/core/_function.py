@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeGuard
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 from ._datum import Datum
 from ._json import Json, fingerprint
@@ -160,6 +160,18 @@ class Composite(Protocol):
 
 
 Function = Leaf | Composite
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A function that can say more about the output of one call than its declaration says about all of them."""
+
+    def output_schema(self, arguments: Mapping[str, Json]) -> Mapping[str, Json]: ...
+
+
+def output_schema_of(function: Function, arguments: Mapping[str, Json]) -> Mapping[str, Json]:
+    """JSON Schema of what a call with these arguments gives."""
+    return function.output_schema(arguments) if isinstance(function, Shaped) else function.declaration.output_schema
 
 
 def is_composite(function: Function) -> TypeGuard[Composite]:

@@ -1,5 +1,6 @@
 """The only implementation of Effects, and the local dispatcher that advances runs."""
 
+from ._dry import DryRun, Mock, Noted, task_name
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits, Observe
 from ._router import Fit, Routing
@@ -7,11 +8,14 @@ from ._scheduler import Fired, Planned, Scheduler, upcoming
 from ._walk import WalkStopped
 
 __all__ = [
+    "DryRun",
     "Engine",
     "Fired",
     "Fit",
     "Interpret",
     "Limits",
+    "Mock",
+    "Noted",
     "Observe",
     "Outside",
     "Planned",
@@ -19,5 +23,6 @@ __all__ = [
     "Scheduler",
     "WalkStopped",
     "Workflows",
+    "task_name",
     "upcoming",
 ]

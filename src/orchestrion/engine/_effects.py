@@ -83,6 +83,9 @@ class Outside:
 class WalkEffects:
     """Effects over one walk, within one scope."""
 
+    permits = True
+    """Whether what is performed may reach outside."""
+
     def __init__(self, walk: Walk, outside: Outside, scope: Scope) -> None:
         self.walk = walk
         self.outside = outside
@@ -110,9 +113,15 @@ class WalkEffects:
         function = self.outside.catalog.resolve(invocation.function)
         if is_composite(function):
             if invocation.acting is not None:
-                await self._enter(invocation)
+                await self.enter(invocation)
             return await function.run(invocation, self)
         leaf = cast("Leaf", function)
+        nature = leaf.nature(cast("dict[str, Json]", invocation.arguments.value))
+        perform = self.performing(leaf, invocation, nature)
+        return await perform_leaf(self, self.outside.gate, invocation, nature, perform)
+
+    def performing(self, leaf: Leaf, invocation: Invocation, nature: Nature) -> Callable[[str], Awaitable[Outcome]]:
+        """What does the call once it is decided; it is given the call's digest."""
 
         async def perform(digest: str) -> Outcome:
             run = self.walk.run
@@ -124,10 +133,9 @@ class WalkEffects:
             )
             return await leaf.perform(invocation, context)
 
-        nature = leaf.nature(cast("dict[str, Json]", invocation.arguments.value))
-        return await perform_leaf(self, self.outside.gate, invocation, nature, perform)
+        return perform
 
-    async def _enter(self, invocation: Invocation) -> None:
+    async def enter(self, invocation: Invocation) -> None:
         """Policy decides before an agent enters a composite; the decision stands in an entry of its own."""
         key = f"{invocation.key}/enter"
         entry = self.walk.entries.get(key)

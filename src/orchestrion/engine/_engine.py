@@ -34,7 +34,8 @@ from orchestrion.core import (
     Write,
 )
 
-from ._effects import Outside, WalkEffects
+from ._dry import DryRun, effects_over
+from ._effects import Outside
 from ._endings import finish, finish_cancelled, finish_stopped
 from ._router import Router, Routing
 from ._walk import Ending, Walk, WalkStopped
@@ -64,7 +65,8 @@ class Limits:
 class Engine:
     """Advances the runs it is asked to, and those they start. One engine a store.
 
-    `async with Engine(...)`: leaving stops it; runs in progress go on when an engine next advances them.
+    `async with Engine(...)`: leaving stops it; runs in progress go on when an engine next advances them. With `dry` it
+    performs nothing: see there.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Engine:
         limits: Limits,
         observe: Observe | None = None,
         routing: Routing | None = None,
+        dry: DryRun | None = None,
     ) -> None:
         self._journal = journal
         self._interpret = interpret
@@ -86,6 +89,7 @@ class Engine:
         self._semantics = semantics
         self._limits = limits
         self._observe = observe
+        self._dry = dry
         self._walks: dict[str, Walk] = {}
         self._hosts: set[asyncio.Task[None]] = set()
         self._ready: deque[str] = deque()
@@ -400,7 +404,7 @@ class Engine:
 
     async def _advance(self, walk: Walk) -> Run:
         """Walk the workflow once, and write how it ended."""
-        effects = WalkEffects(walk, self._outside, walk.root)
+        effects = effects_over(walk, self._outside, self._dry)
         try:
             if walk.cancelled_by is not None:
                 return await finish_cancelled(walk)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -101,7 +102,7 @@ async def perform_leaf(
         intent = begin(await decide_and_wait(effects, gate, invocation, nature, begin))
         if nature.effect == "write":
             await walk.commit(Put(intent))
-    return await _perform(walk, effects.scope, intent, lambda: perform(digest))
+    return await _perform(effects, intent, lambda: perform(digest))
 
 
 def beginning(walk: Walk, invocation: Invocation, digest: str, began_at: float, decision: Json) -> Entry:
@@ -257,10 +258,12 @@ async def _approval(
     return gate.decide(call, approved), approved
 
 
-async def _perform(walk: Walk, scope: Scope, intent: Entry, perform: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _perform(effects: "WalkEffects", intent: Entry, perform: Callable[[], Awaitable[Outcome]]) -> Outcome:
     """Perform and write the outcome; a failure is an outcome too."""
+    walk, scope = effects.walk, effects.scope
+    permit = Permit(run_id=walk.run.id, key=intent.key, root_id=walk.run.root_id or walk.run.id)
     try:
-        with permitted(Permit(run_id=walk.run.id, key=intent.key, root_id=walk.run.root_id or walk.run.id)):
+        with permitted(permit) if effects.permits else nullcontext():
             outcome = await perform()
     except OrchestrionError as error:
         problem = error.problem.at(intent.task)

@@ -75,6 +75,10 @@ class Infer:
         why = {name: value for name, value in cast("Mapping[str, Json]", outcome.why).items() if name in _TOLD}
         return Outcome(output=outcome.output, cost=outcome.cost, model=outcome.model, why=why)
 
+    def output_schema(self, arguments: Mapping[str, Json]) -> Mapping[str, Json]:
+        """The one that the call asks for."""
+        return _definition(arguments).output or _DECLARATION.output_schema
+
 
 _TOLD = ("answered_by", "answers", "rules", "price_known")
 

@@ -1,6 +1,7 @@
 """Expressions of a task: the variables they see, and the labels their results carry."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from orchestrion import __version__
 from orchestrion.core import Datum, Json, UserError, iso, merge_labels, move_labels
@@ -11,6 +12,7 @@ from ._labels import labels_of_result
 from ._state import Evaluator, Strand
 
 RUNTIME: Mapping[str, Json] = {"name": "orchestrion", "version": __version__, "metadata": {}}
+DRY_RUNTIME: Mapping[str, Json] = {**RUNTIME, "metadata": {"dryRun": True}}
 
 
 class Evaluation:
@@ -74,9 +76,10 @@ class Evaluation:
         if "workflow" in mentioned:
             known["workflow"] = self._workflow(programs)
         if "runtime" in mentioned:
-            known["runtime"] = Datum(RUNTIME)
+            known["runtime"] = Datum(DRY_RUNTIME if self._strand.effects.run.dry else RUNTIME)
         if "task" in mentioned:
-            known["task"] = await self._describe_task(programs)
+            extended = self._strand.extending
+            known["task"] = await (extended.described(programs) if extended else self._describe_task(programs))
         if any(mentions_now(program) for program in programs):
             known["__now"] = Datum(await self._started())
         return known
@@ -105,6 +108,17 @@ class Evaluation:
         if _speaks_of("startedAt", programs):
             value["startedAt"] = _moment(await self._started())
         return Datum(value, merge_labels(labels))
+
+    async def described(self, programs: Sequence[str]) -> Datum:
+        """`$task` for the extensions of this task: what it always is, and the members of its definition as they are written.
+
+        The standard's own examples ask for `$task.with` there. `input` and `output` are the data, not the definition's.
+        """
+        known = await self._describe_task(programs)
+        definition = _at(self._strand.document.json, self._task.pointer) if self._task else None
+        if not isinstance(definition, Mapping):
+            return known
+        return Datum({**definition, **cast("Mapping[str, Json]", known.value)}, known.labels)
 
     async def _started(self) -> float:
         """When the task started, as recorded: an awaited entry, written only for tasks that mention it."""

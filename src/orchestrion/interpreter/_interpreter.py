@@ -15,6 +15,7 @@ from orchestrion.spec import Continue, Document, End, Exit, Goto, Length, Task, 
 from orchestrion.spec import Duration as FixedDuration
 
 from ._evaluate import Evaluation, require_valid
+from ._extensions import extended
 from ._state import Evaluator, Passed, Strand, datum_from, datum_json
 from ._tasks import perform
 
@@ -71,7 +72,7 @@ class Interpreter:
                         self._save_jump(strand, key, target, output, visits)
                     index = target
                 case Exit():
-                    break
+                    return Passed(output, exited=True)
                 case End():
                     return Passed(output, end=True)
         return Passed(output)
@@ -100,17 +101,16 @@ class Interpreter:
         )
 
     async def task(self, strand: Strand, task: Task, key: str, raw_input: Datum) -> tuple[Passed, Then]:
-        """One task with everything around it: condition, input, timeout, output, export."""
+        """One task with everything around it: condition, extensions, input, timeout, output, export."""
         evaluation = Evaluation(self.evaluator, strand, task, key)
         evaluation.raw_input = evaluation.input = raw_input
         try:
             if task.condition is not None and not await evaluation.holds(task.condition, raw_input):
                 strand.effects.trace(f"{key}/if", task.pointer, "if", Datum(False), why={"if": task.condition})
                 return Passed(raw_input), Continue()
-            require_valid(task.input.schema, raw_input.value, f"The input of {task.name!r}")
-            if task.input.from_ is not None:
-                evaluation.input = await evaluation.template(task.input.from_, raw_input)
-            passed, then = await self._bounded(strand, task, key, evaluation)
+            passed, then = await extended(
+                self, strand, task, key, evaluation, lambda: self._work(strand, task, key, evaluation)
+            )
             evaluation.output = passed.output
             output = passed.output
             if task.output.as_ is not None:
@@ -126,8 +126,12 @@ class Interpreter:
             raise at_task(error, task) from error
         return Passed(output, passed.end), then
 
-    async def _bounded(self, strand: Strand, task: Task, key: str, evaluation: Evaluation) -> tuple[Passed, Then]:
-        """The task itself, against its own deadline if it has one."""
+    async def _work(self, strand: Strand, task: Task, key: str, evaluation: Evaluation) -> tuple[Passed, Then]:
+        """The task itself on its transformed input, against its own deadline if it has one."""
+        raw_input = evaluation.raw_input
+        require_valid(task.input.schema, raw_input.value, f"The input of {task.name!r}")
+        if task.input.from_ is not None:
+            evaluation.input = await evaluation.template(task.input.from_, raw_input)
         if task.timeout is None:
             return await perform(self, strand, task, key, evaluation)
         seconds = await self.seconds(task.timeout, evaluation, evaluation.input)

@@ -16,6 +16,14 @@ class Evaluator(Protocol):
         ...
 
 
+class Extended(Protocol):
+    """A task as the tasks of its extensions see it."""
+
+    async def described(self, programs: Sequence[str]) -> Datum:
+        """`$task`, as far as the programs may ask for it, with what the document says of the task."""
+        ...
+
+
 @dataclass(slots=True)
 class Strand:
     """One line of execution: the workflow's own, or a branch of a fork. `context` is the only thing that changes."""
@@ -29,6 +37,8 @@ class Strand:
     """Of the loops and catches around the current task."""
     catches: tuple[Catch, ...] = ()
     """The `try` tasks around the current task, innermost last."""
+    extending: "Extended | None" = None
+    """The task that the current task, one of an extension, extends."""
 
     def inside(
         self,
@@ -36,6 +46,7 @@ class Strand:
         effects: Effects | None = None,
         variables: Mapping[str, Datum] | None = None,
         catch: Catch | None = None,
+        extending: "Extended | None" = None,
     ) -> "Strand":
         """The same line of execution further in; hand its `context` back with `leave`."""
         return replace(
@@ -43,6 +54,7 @@ class Strand:
             effects=effects or self.effects,
             variables={**self.variables, **variables} if variables else self.variables,
             catches=(*self.catches, catch) if catch else self.catches,
+            extending=extending or self.extending,
         )
 
     def leave(self, inner: "Strand") -> None:
@@ -55,6 +67,8 @@ class Passed:
 
     output: Datum
     end: bool = False
+    exited: bool = False
+    """Whether a list was left by `exit`. Only extensions ask."""
 
 
 def datum_json(datum: Datum) -> dict[str, Json]:

@@ -3,6 +3,7 @@
 from ._calendar import After, Cron, Every, Missed, Schedule
 from ._duration import duration_of
 from ._edit import Edit, Insert, Remove, Rename, SetValue, edit
+from ._example import example_of
 from ._model import (
     CallTask,
     Catch,
@@ -19,6 +20,7 @@ from ._model import (
     Exit,
     Export,
     ExpressionAt,
+    Extension,
     Foreach,
     ForkTask,
     ForTask,
@@ -70,6 +72,7 @@ __all__ = [
     "Export",
     "Expression",
     "ExpressionAt",
+    "Extension",
     "Finding",
     "ForTask",
     "Foreach",
@@ -109,6 +112,7 @@ __all__ = [
     "compile_template",
     "duration_of",
     "edit",
+    "example_of",
     "finding_at",
     "lists_of",
     "parse_yaml",

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from orchestrion.core import Json
 
+from ._extensions import lint_extensions
 from ._model import (
     CallTask,
     Continue,
@@ -13,6 +14,7 @@ from ._model import (
     EmitTask,
     End,
     Exit,
+    Extension,
     ForkTask,
     ForTask,
     Goto,
@@ -48,10 +50,21 @@ _DATA = ("/set", "/with", "/emit/event/with", "/raise/error", "/run/workflow/inp
 """Where a task holds data."""
 
 
-def lint(report: Report, tasks: Sequence[Task], functions: Mapping[str, Task], secrets: Sequence[Json]) -> None:
+def lint(
+    report: Report,
+    tasks: Sequence[Task],
+    functions: Mapping[str, Task],
+    extensions: Sequence[Extension],
+    secrets: Sequence[Json],
+) -> None:
     """Warn about what the author of a document probably did not mean. `secrets`: names that are no secrets themselves."""
-    _exports(report, tasks, exported=False)
+    exported = _exports(report, tasks, exported=False)
     everything = [*tasks, *functions.values()]
+    lint_extensions(report, extensions, list(_walk(everything)))
+    for around in [part for extension in extensions for part in (extension.before, extension.after)]:
+        _exports(report, around, exported=exported)
+        _flow(report, around)
+        everything += around
     _flow(report, tasks)
     for task in _walk(everything):
         for at, inner in lists_of(task):

@@ -324,6 +324,57 @@ Task: TypeAlias = (
 )
 
 
+Extent: TypeAlias = Literal[
+    "call", "composite", "emit", "for", "listen", "raise", "run", "set", "switch", "try", "wait", "all"
+]
+"""The kind of task that an extension extends. composite: `do` and `fork`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """Tasks around the tasks of a kind. Of several that apply, the first declared is the outermost."""
+
+    name: str
+    pointer: str
+    """JSON pointer, its name included: `/use/extensions/0/mockService`."""
+    extend: Extent
+    when: str | None = None
+    """A program that is asked before each task of that kind; None extends them all."""
+    before: tuple[Task, ...] = ()
+    after: tuple[Task, ...] = ()
+
+    def extends(self, task: Task) -> bool:
+        """Whether it is made for this kind of task."""
+        return self.extend in ("all", extent_of(task))
+
+
+def extent_of(task: Task) -> Extent:
+    """The word by which extensions mean a task of this kind."""
+    match task:
+        case CallTask():
+            return "call"
+        case DoTask() | ForkTask():
+            return "composite"
+        case ForTask():
+            return "for"
+        case EmitTask():
+            return "emit"
+        case RaiseTask():
+            return "raise"
+        case RunWorkflowTask():
+            return "run"
+        case SetTask():
+            return "set"
+        case SwitchTask():
+            return "switch"
+        case TryTask():
+            return "try"
+        case WaitTask():
+            return "wait"
+        case _:
+            assert_never(task)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpressionAt:
     """An expression of a document, for whoever can check it."""
@@ -359,6 +410,8 @@ class Document:
     tasks: tuple[Task, ...]
     functions: Mapping[str, Task] = field(default_factory=dict[str, Task])
     """`use.functions`."""
+    extensions: tuple[Extension, ...] = ()
+    """`use.extensions`, in the order of declaration."""
     secrets: tuple[str, ...] = ()
     """Names of the secrets the workflow may refer to."""
     expressions: tuple[ExpressionAt, ...] = ()
@@ -375,9 +428,11 @@ class Document:
         return f"{self.namespace}/{self.name}"
 
     def every_task(self) -> Iterator[Task]:
-        """All tasks in document order, those inside other tasks included; then those of `use.functions`."""
+        """All tasks in document order, those inside other tasks included; then those of `use.functions`, of `use.extensions`."""
         yield from _walk(self.tasks)
         yield from _walk(tuple(self.functions.values()))
+        for extension in self.extensions:
+            yield from _walk((*extension.before, *extension.after))
 
     def task(self, name: str) -> Task | None:
         return next((task for task in self.every_task() if task.name == name), None)

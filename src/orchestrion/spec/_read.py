@@ -12,6 +12,7 @@ from ._catch import retry_definition
 from ._context import TASK_VARIABLES, Context, Scope
 from ._errors import error_definition
 from ._events import trigger
+from ._extensions import extensions
 from ._lint import lint
 from ._model import Document, Input, Output
 from ._report import Object, Report
@@ -89,8 +90,9 @@ def _document(
     on = trigger(c, begun_by, "/schedule") if "on" in begun_by else None
     tasks = task_list(c, found.get("do", []), "/do", Scope(bounded=limit is not None))
     _use(c)
+    around = extensions(c, use.get("extensions", []), "/use/extensions")
     secrets = report.list(use.get("secrets", []), "/use/secrets")
-    lint(report, tasks, c.defined, secrets)
+    lint(report, tasks, c.defined, around, secrets)
     if any(finding.severity == "error" for finding in report.findings):
         return None
     return Document(
@@ -110,6 +112,7 @@ def _document(
         trigger=on,
         tasks=tasks,
         functions=dict(c.defined),
+        extensions=around,
         secrets=tuple(str(name) for name in secrets),
         expressions=tuple(c.expressions),
         json=found,
@@ -161,9 +164,8 @@ def _evaluate(c: Context, value: Json) -> None:
 
 def _use(c: Context) -> None:
     """Read the definitions, also those that nothing refers to."""
-    for kind in ("extensions", "catalogs"):
-        if kind in c.use:
-            c.report.unsupported(f"/use/{kind}", kind)
+    if "catalogs" in c.use:
+        c.report.unsupported("/use/catalogs", "catalogs")
     for i, name in enumerate(c.report.list(c.use.get("secrets", []), "/use/secrets")):
         c.report.text(name, f"/use/secrets/{i}")
     for name in c.report.object(c.use.get("functions", {}), "/use/functions"):

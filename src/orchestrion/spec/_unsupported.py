@@ -32,7 +32,6 @@ UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
         "run-script": Refusal("`run.script`", _OFF),
         "run-container": Refusal("`run.container`", _OFF),
         "run-return": Refusal("`run.return` for a workflow", "Remove it: the output of a workflow is its output."),
-        "extensions": Refusal("`use.extensions`", f"{_NEXT} Write the tasks before and after the tasks they extend."),
         "catalogs": Refusal(
             "`use.catalogs`", "The `default` catalog needs no entry; write other functions under `use.functions`."
         ),

@@ -26,7 +26,7 @@ from orchestrion.core import (
     UserError,
     derived_id,
 )
-from orchestrion.engine import Engine, Interpret, Limits, Outside, Routing
+from orchestrion.engine import DryRun, Engine, Interpret, Limits, Outside, Routing
 
 Act = Callable[[Mapping[str, Json], LeafContext], Awaitable[Outcome]]
 
@@ -134,6 +134,7 @@ class Stage:
     children: frozenset[str] = field(default_factory=frozenset[str])
     limits: Limits = field(default_factory=Limits)
     express: bool = False
+    dry: DryRun | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -159,6 +160,7 @@ class Stage:
             semantics=1,
             limits=self.limits,
             routing=routing,
+            dry=self.dry,
         )
         async with engine:
             yield engine

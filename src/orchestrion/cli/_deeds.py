@@ -1,0 +1,181 @@
+"""What a dry run would have done: the record of its run, read for everything that leaves the process or waits."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrion.core import Entry, EntryKind, Journal, Json, Run
+from orchestrion.engine import DryRun, Noted, task_name
+
+from ._phrases import mapping
+from ._reasons import ruling_in
+from ._step import Ruling
+
+Sort = Literal["read", "write", "ask", "wait", "start", "emit"]
+"""start: another workflow is started, and walked as dry as this one unless it is mocked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """One thing that a run would do outside, or wait for."""
+
+    sort: Sort
+    workflow: str
+    """`namespace/name` of the run that would do it."""
+    key: str
+    task: str
+    """JSON pointer."""
+    what: str
+    """The function or tool; the person's role; the workflow; the event's type."""
+    by: str = ""
+    """`Agent::billing` where an agent would do it."""
+    on: tuple[str, str] | None = None
+    """What it acts on, in policy terms."""
+    arguments: Json = None
+    ruling: Ruling | None = None
+    approval: Mapping[str, Json] | None = None
+    """The role whose approval policy wants, and what was assumed."""
+    answered: str | None = None
+    """What it was answered with: `mock …`, `the output schema`; None when it was refused, or nothing is answered."""
+    output: Json = None
+    problem: Json = None
+    mock: str | None = None
+    """The name under which a mock answers it."""
+
+    @property
+    def name(self) -> str:
+        return task_name(self.task)
+
+    @property
+    def made_up(self) -> bool:
+        """Whether the answer is neither real nor given by anybody."""
+        return self.answered in ("the output schema", "the form")
+
+    def to_json(self) -> dict[str, Json]:
+        ruling = self.ruling
+        return {
+            "does": self.sort,
+            "workflow": self.workflow,
+            "task": self.task,
+            "key": self.key,
+            "what": self.what,
+            "by": self.by or None,
+            "on": list(self.on) if self.on else None,
+            "arguments": self.arguments,
+            "decision": {"verdict": ruling.verdict, "policies": list(ruling.policies), "reason": ruling.reason}
+            if ruling
+            else None,
+            "approval": dict(self.approval) if self.approval else None,
+            "answered": self.answered,
+            "output": self.output,
+            "problem": self.problem,
+            "mock": self.mock,
+        }
+
+
+async def deeds(journal: Journal, run: Run, dry: DryRun) -> AsyncIterator[Deed]:
+    """In the order in which they would begin; what a child workflow would do stands after its start."""
+    entries = await journal.entries(run.id)
+    by_key = {entry.key: entry for entry in entries}
+    workflow = f"{run.namespace}/{run.workflow}"
+    for entry in entries:
+        noted = dry.noted.get((run.id, entry.key))
+        if noted is not None:
+            yield _called(workflow, entry, noted, _approval(by_key, entry.key))
+        elif (deed := _other(workflow, entry)) is not None:
+            yield deed
+        child = mapping(entry.output).get("run") or mapping(entry.why).get("run")
+        if entry.kind is EntryKind.CHILD and isinstance(child, str):
+            inner = await journal.run(child)
+            if inner is not None:
+                async for deed in deeds(journal, inner, dry):
+                    yield deed
+
+
+def _called(workflow: str, entry: Entry, noted: Noted, approval: Mapping[str, Json] | None) -> Deed:
+    kind, name = noted.call.principal
+    return Deed(
+        sort="read" if noted.effect == "read" else "write",
+        workflow=workflow,
+        key=entry.key,
+        task=entry.task,
+        what=noted.call.action,
+        by=f"{kind}::{name}" if kind == "Agent" else "",
+        on=noted.call.resource,
+        arguments=noted.call.arguments,
+        ruling=ruling_in(entry),
+        approval=approval,
+        answered=_answered(entry),
+        output=entry.output,
+        problem=entry.problem,
+        mock=noted.mockable,
+    )
+
+
+def _approval(by_key: Mapping[str, Entry], key: str) -> Mapping[str, Json] | None:
+    number, found = 1, None
+    while (asked := by_key.get(f"{key}/approval/{number}")) is not None:
+        answer = mapping(asked.output)
+        found = {
+            "role": mapping(asked.input).get("role"),
+            "verdict": answer.get("verdict"),
+            "reason": answer.get("reason"),
+            "answered": _answered(asked),
+        }
+        number += 1
+    return found
+
+
+def _other(workflow: str, entry: Entry) -> Deed | None:
+    given = mapping(entry.input)
+    match entry.kind:
+        case EntryKind.REQUEST if entry.function == "human":
+            return Deed(
+                sort="ask",
+                workflow=workflow,
+                key=entry.key,
+                task=entry.task,
+                what=str(given.get("role") or given.get("user")),
+                arguments={"title": given.get("title"), "show": given.get("show")},
+                answered=_answered(entry),
+                output=mapping(entry.output).get("value"),
+                problem=entry.problem,
+                mock=task_name(entry.task),
+            )
+        case EntryKind.TIMER:
+            until = mapping(entry.output).get("until")
+            seconds = (
+                round(until - entry.started_at, 3) if isinstance(until, int | float) and entry.started_at else None
+            )
+            return Deed(
+                sort="wait", workflow=workflow, key=entry.key, task=entry.task, what="", arguments={"seconds": seconds}
+            )
+        case EntryKind.CHILD:
+            return Deed(
+                sort="start",
+                workflow=workflow,
+                key=entry.key,
+                task=entry.task,
+                what=entry.function,
+                arguments=entry.input,
+                answered=_answered(entry) or "a dry run of it",
+                output=entry.output,
+                problem=entry.problem,
+                mock=task_name(entry.task),
+            )
+        case EntryKind.VALUE if "specversion" in mapping(entry.output):
+            return Deed(
+                sort="emit",
+                workflow=workflow,
+                key=entry.key,
+                task=entry.task,
+                what=str(mapping(entry.output).get("type")),
+                arguments=entry.output,
+            )
+        case _:
+            return None
+
+
+def _answered(entry: Entry) -> str | None:
+    said = mapping(entry.why).get("simulated") or mapping(entry.problem).get("simulated")
+    return said if isinstance(said, str) else None

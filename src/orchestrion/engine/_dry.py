@@ -1,0 +1,290 @@
+"""Dry runs: the workflow is walked and everything is decided as always, but nothing is performed."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from orchestrion.core import (
+    Answer,
+    Call,
+    ChildStart,
+    Datum,
+    Effect,
+    Entry,
+    EntryKind,
+    EntryStatus,
+    Faulted,
+    Function,
+    Invocation,
+    Json,
+    Leaf,
+    Nature,
+    Outcome,
+    Problem,
+    Put,
+    Question,
+    RunContext,
+    TransientError,
+    UserError,
+    is_composite,
+    output_schema_of,
+)
+from orchestrion.spec import example_of
+
+from ._effects import Outside, WalkEffects
+from ._leaf import call_of, perform_leaf
+from ._walk import Scope, Walk
+
+MOST_ANSWERS = 2_000
+"""A loop that waits for a change in the world would go on for ever."""
+BY = "dry run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mock:
+    """What is answered in place of the outside: an output, an error, or the refusal of an approval."""
+
+    output: Json = None
+    error: Problem | None = None
+    rejected: str | None = None
+    """The reason a person gives for rejecting an approval that policy asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """A call as policies see it, and what it would do outside."""
+
+    call: Call
+    effect: Effect
+    mockable: str
+    """The name under which a mock answers it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class DryRun:
+    """One dry run: what answers, and what was asked of it."""
+
+    mocks: Mapping[str, Sequence[Mock]] = field(default_factory=dict[str, Sequence[Mock]])
+    """A task's name or pointer, or `task/tool` for a tool of an agent → answers, one for each time; the last stays."""
+    noted: dict[tuple[str, str], Noted] = field(default_factory=dict[tuple[str, str], Noted])
+    """(run, key) → the call."""
+    used: dict[str, int] = field(default_factory=dict[str, int])
+    """How often each mock answered."""
+    answers: int = 0
+
+    @property
+    def unused(self) -> list[str]:
+        """Mocks that nothing asked for."""
+        return [name for name in self.mocks if name not in self.used]
+
+    def mock(self, task: str, tool: str | None = None) -> tuple[str, Mock] | None:
+        """The next answer for a task, or for a tool that an agent uses in it; with its name."""
+        names = [task_name(task), task]
+        return self._next([f"{name}/{tool}" for name in names] if tool else names, rejecting=False)
+
+    def rejection(self, task: str, action: str) -> tuple[str, Mock] | None:
+        """The answer of the person whose approval is asked for, where a mock says that it is a no."""
+        names = [task_name(task), task]
+        return self._next([*(f"{name}/{action}" for name in names), *names], rejecting=True)
+
+    def _next(self, names: Sequence[str], *, rejecting: bool) -> tuple[str, Mock] | None:
+        for name in names:
+            several = self.mocks.get(name, ())
+            turn = self.used.get(name, 0)
+            if several and (several[min(turn, len(several) - 1)].rejected is not None) is rejecting:
+                self.used[name] = turn + 1
+                return name, several[min(turn, len(several) - 1)]
+        return None
+
+
+def task_name(pointer: str) -> str:
+    """The last step of a task's pointer."""
+    return pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+
+
+class DryEffects(WalkEffects):
+    """Effects over one walk of a dry run. Nothing gets a permit, so that even code that lies about itself stays inside."""
+
+    permits = False
+
+    def __init__(self, walk: Walk, outside: Outside, scope: Scope, dry: DryRun) -> None:
+        super().__init__(walk, outside, scope)
+        self._dry = dry
+
+    def scoped(self, scope: Scope) -> "DryEffects":
+        return DryEffects(self.walk, self.outside, scope, self._dry)
+
+    @property
+    def run(self) -> RunContext:
+        return replace(super().run, dry=True)
+
+    # --- calls ---
+
+    async def invoke(self, invocation: Invocation) -> Outcome:
+        """A composite that does something is answered as a whole by a mock, or when it cannot go on without a model."""
+        function = self.outside.catalog.resolve(invocation.function)
+        if not is_composite(function) or function.declaration.effect == "none":
+            return await super().invoke(invocation)
+        if self.walk.entries.get(invocation.key) is None:
+            found = self._dry.mock(invocation.task, _tool(invocation))
+            if found is None:
+                try:
+                    return await super().invoke(invocation)
+                except Faulted as error:
+                    if error.problem.code != "model-not-asked":
+                        raise
+            return await self._whole(invocation, function, found)
+        return await self._whole(invocation, function, None)
+
+    async def _whole(self, invocation: Invocation, function: Function, found: tuple[str, Mock] | None) -> Outcome:
+        name = function.declaration.name
+        doing = Nature(effect=function.declaration.effect, idempotent=True, resource=("Function", name))
+        self._note(invocation, doing)
+        if invocation.acting is not None:
+            await self.enter(invocation)
+
+        async def perform(_: str) -> Outcome:
+            return self._outcome(invocation, function, found)
+
+        undecided = replace(doing, effect="none")
+        return await perform_leaf(self, self.outside.gate, invocation, undecided, perform)
+
+    def performing(self, leaf: Leaf, invocation: Invocation, nature: Nature) -> Callable[[str], Awaitable[Outcome]]:
+        """Only what touches nothing outside is done."""
+        if nature.effect == "none":
+            return super().performing(leaf, invocation, nature)
+        self._note(invocation, nature)
+
+        async def answer(_: str) -> Outcome:
+            return self._outcome(invocation, leaf, self._dry.mock(invocation.task, _tool(invocation)))
+
+        return answer
+
+    async def record(
+        self, invocation: Invocation, nature: Nature, perform: Callable[[], Awaitable[Outcome]]
+    ) -> Outcome:
+        """A playbook answers; a model outside is not asked."""
+        if nature.effect == "none":
+            return await super().record(invocation, nature, perform)
+        self._note(invocation, nature)
+
+        async def refuse() -> Outcome:
+            raise TransientError(
+                "model-not-asked",
+                f"A dry run does not ask {nature.resource[1]}.",
+                hint=f"Mock what {task_name(invocation.task)!r} gives, or let a playbook stand in for the model.",
+            )
+
+        return await super().record(invocation, nature, refuse)
+
+    def _note(self, invocation: Invocation, nature: Nature) -> None:
+        name, tool = task_name(invocation.task), _tool(invocation)
+        self._dry.noted[self.walk.run.id, invocation.key] = Noted(
+            call=call_of(invocation, nature, self.walk.run_name),
+            effect=nature.effect,
+            mockable=f"{name}/{tool}" if tool else name,
+        )
+
+    def _outcome(self, invocation: Invocation, function: Function, found: tuple[str, Mock] | None) -> Outcome:
+        self._count()
+        if found is None:
+            schema = output_schema_of(function, cast("Mapping[str, Json]", invocation.arguments.value))
+            return Outcome(output=Datum(example_of(schema)), why={"simulated": "the output schema"})
+        name, mock = found
+        if mock.error is not None:
+            raise Faulted(_simulated(mock.error, name))
+        return Outcome(output=Datum(mock.output), why={"simulated": f"mock {name}"})
+
+    def _count(self) -> None:
+        self._dry.answers += 1
+        if self._dry.answers > MOST_ANSWERS:
+            raise self.walk.stop(
+                UserError(
+                    "dry-run-too-long",
+                    f"The dry run asked for more than {MOST_ANSWERS:,} answers: it may wait for something that never comes.",
+                    hint="Mock an output that ends the loop.",
+                )
+            )
+
+    # --- people, time, children ---
+
+    async def ask(self, key: str, task: str, question: Question) -> Answer:
+        """Answered at once: approvals are given, questions get the defaults of their form; mocks say otherwise."""
+        self.require_open()
+        if self.walk.entries.get(key) is None:
+            self._count()
+            if question.kind == "approval":
+                found = self._dry.rejection(task, cast("Mapping[str, str]", question.show.value)["action"])
+            else:
+                found = self._dry.mock(task)
+            await self.walk.commit(Put(self._asked(key, task, question, found)))
+        return await super().ask(key, task, question)
+
+    def _asked(self, key: str, task: str, question: Question, found: tuple[str, Mock] | None) -> Entry:
+        now = self.walk.clock.now()
+        entry = self._entry(key, task, EntryKind.REQUEST, question.kind, now)
+        entry = replace(entry, input={**question.to_json(), "expires_at": None}, subject=f"User::{BY}")
+        name, mock = found or ("", Mock())
+        if mock.error is not None:
+            return replace(entry, status=EntryStatus.FAILED, problem=_simulated(mock.error, name).to_json())
+        reason = f"mock {name}" if found else "assumed" if question.kind == "approval" else "the form"
+        if question.kind == "approval":
+            verdict = "approved" if mock.rejected is None else "rejected"
+            answer = Answer(verdict=verdict, by=BY, at=now, reason=mock.rejected, binding=question.binding)
+        else:
+            value = Datum(mock.output if found else example_of(question.form))
+            answer = Answer(verdict="answered", by=BY, at=now, value=value)
+        return replace(entry, output=answer.to_json(), why={"simulated": reason})
+
+    async def sleep(self, key: str, task: str, seconds: float) -> None:
+        self.require_open()
+        if self.walk.entries.get(key) is None:
+            self._count()
+            now = self.walk.clock.now()
+            entry = self._entry(key, task, EntryKind.TIMER, "", now)
+            await self.walk.commit(Put(replace(entry, output={"until": now + seconds}, why={"simulated": "no wait"})))
+        await super().sleep(key, task, seconds)
+
+    async def child(self, key: str, task: str, start: ChildStart) -> Datum:
+        """A mock, or the other workflow walked as dry as this one."""
+        self.require_open()
+        found = self._dry.mock(task) if self.walk.entries.get(key) is None else None
+        if found is not None:
+            self._count()
+            name, mock = found
+            entry = self._entry(
+                key, task, EntryKind.CHILD, f"{start.namespace}/{start.name}:{start.version}", self.walk.clock.now()
+            )
+            entry = replace(entry, input=start.input.value, output=mock.output, why={"simulated": f"mock {name}"})
+            if mock.error is not None:
+                problem = _simulated(mock.error, name).to_json()
+                entry = replace(entry, status=EntryStatus.FAILED, output=None, problem=problem)
+            await self.walk.commit(Put(entry))
+        return await super().child(key, task, start)
+
+    def _entry(self, key: str, task: str, kind: EntryKind, function: str, now: float) -> Entry:
+        """Something that was answered at once."""
+        return Entry(
+            key=key,
+            kind=kind,
+            status=EntryStatus.COMPLETED,
+            task=task,
+            function=function,
+            started_at=now,
+            ended_at=now,
+            epoch=self.walk.run.epoch,
+        )
+
+
+def effects_over(walk: Walk, outside: Outside, dry: DryRun | None) -> WalkEffects:
+    """What a walk from its root is given."""
+    return WalkEffects(walk, outside, walk.root) if dry is None else DryEffects(walk, outside, walk.root, dry)
+
+
+def _tool(invocation: Invocation) -> str | None:
+    """What an agent calls it, if an agent does it."""
+    return invocation.acting.action if invocation.acting else None
+
+
+def _simulated(error: Problem, mock: str) -> Problem:
+    return Problem.model_validate({**error.to_json(), "simulated": f"mock {mock}"})

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from ._http import HttpFunction
     from ._human import Human, check_answer
     from ._infer import Infer
+    from ._openapi import Describe, OpenApi
     from ._query import Query
     from ._route import Route
     from ._schema import Violation, arguments_of, check_schema, require_valid, sentences, violations
+    from ._tokens import Tokens
     from ._transform import Transform
     from ._workflow import Workflow
 
@@ -22,12 +24,15 @@ __all__ = [
     "ConnectionSettings",
     "Connections",
     "DefaultCatalog",
+    "Describe",
     "GuardFunction",
     "HttpFunction",
     "Human",
     "Infer",
+    "OpenApi",
     "Query",
     "Route",
+    "Tokens",
     "Transform",
     "Violation",
     "Workflow",
@@ -45,12 +50,15 @@ _HOMES = {
     "ConnectionSettings": "_connections",
     "Connections": "_connections",
     "DefaultCatalog": "_catalog",
+    "Describe": "_openapi",
     "GuardFunction": "_guard",
     "HttpFunction": "_http",
     "Human": "_human",
     "Infer": "_infer",
+    "OpenApi": "_openapi",
     "Query": "_query",
     "Route": "_route",
+    "Tokens": "_tokens",
     "Transform": "_transform",
     "Violation": "_schema",
     "Workflow": "_workflow",

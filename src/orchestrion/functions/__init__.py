@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._a2a import A2a, A2aRequest
     from ._agent import Agent
     from ._catalog import DefaultCatalog, documentation
     from ._connections import Connections, ConnectionSettings
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from ._http import HttpFunction
     from ._human import Human, check_answer
     from ._infer import Infer
+    from ._mcp import Mcp
     from ._openapi import Describe, OpenApi
     from ._query import Query
     from ._route import Route
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from ._workflow import Workflow
 
 __all__ = [
+    "A2a",
+    "A2aRequest",
     "Agent",
     "ConnectionSettings",
     "Connections",
@@ -29,6 +33,7 @@ __all__ = [
     "HttpFunction",
     "Human",
     "Infer",
+    "Mcp",
     "OpenApi",
     "Query",
     "Route",
@@ -46,6 +51,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "A2a": "_a2a",
+    "A2aRequest": "_a2a",
     "Agent": "_agent",
     "ConnectionSettings": "_connections",
     "Connections": "_connections",
@@ -55,6 +62,7 @@ _HOMES = {
     "HttpFunction": "_http",
     "Human": "_human",
     "Infer": "_infer",
+    "Mcp": "_mcp",
     "OpenApi": "_openapi",
     "Query": "_query",
     "Route": "_route",

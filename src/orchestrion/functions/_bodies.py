@@ -35,7 +35,7 @@ def content_of(body: Json, content_type: str) -> tuple[bytes | None, str | None]
             return str(httpx.QueryParams(form)).encode(), None
         if content_type.startswith(_MULTIPART):
             return _multipart(body)
-        if "json" not in content_type and content_type and body.keys() == {"base64"}:
+        if "json" not in content_type and content_type and set(body) == {"base64"}:
             return _decoded("the body", body["base64"]), None
     return canonical(body).encode(), None if content_type else "application/json"
 

@@ -9,6 +9,7 @@ import httpx
 
 from orchestrion.core import Json, Secrets, UserError, parse
 
+from ._schema import fields_of
 from ._tokens import Tokens
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SCHEMES = ("basic", "bearer", "digest", "oauth2", "oidc")
 """What `authentication` may name."""
 
+UNAUTHORIZED = 401
 _USABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
@@ -61,7 +63,7 @@ def credentials_of(policy: Json, secrets: Secrets, tokens: Tokens) -> "Credentia
         case "bearer":
             return _Header("Authorization", f"Bearer {_token(fields, source)}")
         case "apiKey":
-            where = given if isinstance(given, Mapping) else {}
+            where = fields_of(given)
             return _key(str(where.get("in")), str(where.get("name")), _token(fields, source))
         case _:
             return _Token(_object(fields, source), tokens, discover=scheme == "oidc", by_reference=by_reference)
@@ -81,7 +83,7 @@ class _HttpAuth(httpx.Auth):
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         await self._credentials.apply(request)
         response = yield request
-        if response.status_code == httpx.codes.UNAUTHORIZED and self._credentials.renew():
+        if response.status_code == UNAUTHORIZED and self._credentials.renew():
             await self._credentials.apply(request)
             yield request
 

@@ -7,31 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import httpx
-
 from orchestrion.core import (
-    ERROR_TYPES,
     Clock,
     Datum,
     Declaration,
     Effects,
-    Faulted,
     Invocation,
     Json,
     LeafContext,
     Nature,
-    OrchestrionError,
     Outcome,
-    Problem,
-    TransientError,
     UserError,
     canonical,
     sub_labels,
 )
-from orchestrion.egress import Egress, response_too_big
+from orchestrion.egress import Egress
 from orchestrion.openapi import Api, Operation, expectation, fitted, read_api, request_of
 
-from ._credentials import credentials_of, http_auth
+from ._fetch import fetch
 from ._http import host_of
 from ._schema import arguments_of, sentences, violations
 from ._tokens import Tokens
@@ -184,34 +177,10 @@ class Describe:
         kept = self._kept.get(place)
         if kept is not None and kept.until > self._clock.monotonic():
             return kept.api
-        text = await self._ask(url, policy, context)
+        text = await fetch(url, policy, egress=self._egress, tokens=self._tokens, secrets=context.secrets)
         api = await asyncio.to_thread(read_api, text, base=url)
         self._kept[place] = _Kept(api, self._clock.monotonic() + _KEPT_S)
         return api
-
-    async def _ask(self, url: str, policy: Json, context: LeafContext) -> bytes:
-        auth = http_auth(credentials_of(policy, context.secrets, self._tokens))
-        try:
-            async with asyncio.timeout(self._egress.timeout_s), self._egress.client() as client:
-                request = client.build_request("GET", url, headers={"user-agent": "orchestrion"})
-                response = await client.send(request, auth=auth, stream=True, follow_redirects=auth is None)
-                try:
-                    received = bytearray()
-                    async for part in response.aiter_bytes():
-                        received += part
-                        if len(received) > self._egress.max_response_bytes:
-                            raise response_too_big(request.url.host, self._egress.max_response_bytes)
-                finally:
-                    await response.aclose()
-        except TimeoutError:
-            raise TransientError(
-                "timed-out", f"{host_of(url)!r} took longer than {self._egress.timeout_s:g} s."
-            ) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _unavailable(url, f"{type(error).__name__}", 502) from error
-        if not response.is_success:
-            raise _unavailable(url, f"status {response.status_code}", response.status_code)
-        return bytes(received)
 
 
 class OpenApi:
@@ -306,21 +275,3 @@ def _place(document: Json) -> tuple[str, Json]:
     if isinstance(endpoint, Mapping):
         return str(endpoint.get("uri", "")), endpoint.get("authentication")
     return str(endpoint or ""), None
-
-
-def _unavailable(url: str, why: str, status: int) -> OrchestrionError:
-    detail = f"The document at {host_of(url)!r} cannot be had: {why}."
-    hint = "Check the address under `document`, or keep a copy as a file of the project."
-    problem = Problem(
-        type=ERROR_TYPES["communication"],
-        status=status,
-        title="Document unavailable",
-        detail=detail,
-        code="document-unavailable",
-        hint=hint,
-    )
-    return (
-        TransientError("document-unavailable", detail, hint=hint, problem=problem)
-        if status >= 500
-        else Faulted(problem)
-    )

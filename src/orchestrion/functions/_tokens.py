@@ -24,9 +24,12 @@ from orchestrion.core import (
 )
 from orchestrion.egress import Egress
 
+from ._schema import fields_of
+
 _UNSAID_S = 300.0
 """How long a token is kept whose server does not say when it expires."""
 _EARLY_S = 30.0
+_TOO_MANY = 429
 _SAID = re.compile(r"[a-z_]{1,60}")
 _DISCOVERY = "/.well-known/openid-configuration"
 
@@ -131,8 +134,7 @@ def _request(fields: Mapping[str, Json]) -> tuple[dict[str, str], dict[str, str]
         raise UserError(
             "bad-oauth2", f"The grant {fields.get('grant')!r} is not supported.", hint="client_credentials is."
         )
-    client = fields.get("client")
-    client = client if isinstance(client, Mapping) else {}
+    client = fields_of(fields.get("client"))
     name, secret = client.get("id"), client.get("secret", "")
     if not isinstance(name, str) or not isinstance(secret, str) or not name:
         raise UserError("bad-oauth2", "The policy's `client` has no `id`, or a `secret` that is no text.")
@@ -170,7 +172,7 @@ def _answer(response: httpx.Response) -> Mapping[str, Json]:
 
 def _refused(response: httpx.Response, answer: Mapping[str, Json]) -> OrchestrionError:
     host, status = response.request.url.host, response.status_code
-    if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
+    if status >= 500 or status == _TOO_MANY:
         return TransientError("token-unavailable", f"The token endpoint at {host!r} answered with {status}.")
     said = answer.get("error")
     why = said if isinstance(said, str) and _SAID.fullmatch(said) else f"status {status}"

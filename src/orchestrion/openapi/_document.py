@@ -49,9 +49,9 @@ class Api:
         path, method = self.places[wanted]
         try:
             if self.dialect == "2.0":
-                return swagger_operation(self.root, path, method, id=wanted, base=self.base, origin=self.origin)
+                return swagger_operation(self.root, path, method, name=wanted, base=self.base, origin=self.origin)
             return modern_operation(
-                self.root, path, method, id=wanted, base=self.base, origin=self.origin, dialect=self.dialect
+                self.root, path, method, name=wanted, base=self.base, origin=self.origin, dialect=self.dialect
             )
         except UserError as error:
             raise UserError(error.code, f"{method.upper()} {path}: {error.message}", hint=error.hint) from None

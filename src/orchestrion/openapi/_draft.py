@@ -72,7 +72,7 @@ class Draft:
         self,
         declared: Mapping[str, Json],
         *,
-        id: str,  # noqa: A002  the word of the specification
+        name: str,
         method: str,
         address: str,
         variables: Mapping[str, Variable],
@@ -94,7 +94,7 @@ class Draft:
         texts = (declared.get("summary"), declared.get("description"))
         return Operation.model_validate(
             {
-                "id": id,
+                "id": name,
                 "method": method,
                 "address": address,
                 "description": "\n".join(dict.fromkeys(text for text in texts if isinstance(text, str) and text)),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import cast
 from urllib.parse import urljoin
 
 from orchestrion.core import Json, UserError
@@ -21,10 +21,10 @@ def modern_operation(
     path: str,
     method: str,
     *,
-    id: str,
+    name: str,
     base: str,
     origin: Origin,
-    dialect: str,  # noqa: A002
+    dialect: str,
 ) -> Operation:
     """One operation of an OpenAPI 3 document. Raises: UserError about what the document lacks."""
     path_item = resolved(root, cast("Mapping[str, Json]", root["paths"]).get(path))
@@ -39,7 +39,7 @@ def modern_operation(
     responses, accepts = _responses(root, declared, modern=modern)
     return draft.finish(
         declared,
-        id=id,
+        name=name,
         method=method,
         address=server.rstrip("/") + path,
         variables=variables,
@@ -136,8 +136,8 @@ def _responses(root: Mapping[str, Json], declared: Mapping[str, Json], *, modern
         if not status.startswith("default") and not status.startswith("2"):
             continue
         kinds += content
-        in_json: Literal[False] | str = next((kind for kind in content if _JSON.match(kind)), False)
-        if in_json:
+        in_json = next((kind for kind in content if _JSON.match(kind)), None)
+        if in_json is not None:
             schema = resolved(root, content[in_json]).get("schema")
             schemas[status] = Schemas(root, "response", modern=modern).alone(schema)
     first = [kind for kind in kinds if _JSON.match(kind)]

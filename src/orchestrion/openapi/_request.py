@@ -26,7 +26,7 @@ def fitted(operation: Operation, given: Mapping[str, Json]) -> dict[str, Json]:
     A parameter travels as text: `"7"` is a whole number as good as 7, and one value is a list of one.
     """
     properties = cast("Mapping[str, Json]", operation.arguments.get("properties", {}))
-    found = {name: value for name, value in given.items() if value is not None}
+    found: dict[str, Json] = {name: value for name, value in given.items() if value is not None}
     texts = {each.argument for each in operation.parameters if not each.as_json}
     for name in texts & found.keys():
         found[name] = _fitted(resolved(cast("Json", operation.arguments), properties.get(name)), found[name])

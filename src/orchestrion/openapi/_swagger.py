@@ -28,9 +28,9 @@ def swagger_operation(
     path: str,
     method: str,
     *,
-    id: str,
+    name: str,
     base: str,
-    origin: Origin,  # noqa: A002
+    origin: Origin,
 ) -> Operation:
     """One operation of a Swagger document. Raises: UserError about what the document lacks."""
     path_item = resolved(root, cast("Mapping[str, Json]", root["paths"]).get(path))
@@ -44,7 +44,7 @@ def swagger_operation(
             case "formData":
                 form.append(parameter)
             case "path" | "query" | "header" as location:
-                style, explode = _collection(parameter, location)
+                style, explode = _collection(parameter, str(location))
                 draft.parameter(parameter, _schema(parameter), style=style, explode=explode)
             case location:
                 raise UserError("bad-api-document", f"A parameter stands in {location!r}, which Swagger does not know.")
@@ -52,7 +52,7 @@ def swagger_operation(
         _form(draft, form, _texts(declared.get("consumes", root.get("consumes"))))
     return draft.finish(
         declared,
-        id=id,
+        name=name,
         method=method,
         address=_server(root, declared, base) + path,
         variables={},

@@ -186,7 +186,7 @@ def _parameters(
                 where, "wrong-type", "This text is not an expression.", "Write an object, or wrap it in `${ }`."
             )
         return
-    given = c.report.object(value, where) if "parameters" in found else {}
+    given: Mapping[str, Json] = c.report.object(value, where) if "parameters" in found else {}
     if needed is not None and needed not in given and not isinstance(value, list | int | float):
         hint = f"Add `parameters: {{ {needed} }}`."
         place = where if "parameters" in found else at

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ._human import Human, check_answer
     from ._infer import Infer
     from ._mcp import Mcp
-    from ._openapi import Describe, OpenApi
+    from ._openapi import Describe, OpenApi, read_project_document
     from ._query import Query
     from ._route import Route
     from ._schema import Violation, arguments_of, check_schema, require_valid, sentences, violations
@@ -45,6 +45,7 @@ __all__ = [
     "check_answer",
     "check_schema",
     "documentation",
+    "read_project_document",
     "require_valid",
     "sentences",
     "violations",
@@ -74,6 +75,7 @@ _HOMES = {
     "check_answer": "_human",
     "check_schema": "_schema",
     "documentation": "_catalog",
+    "read_project_document": "_openapi",
     "require_valid": "_schema",
     "sentences": "_schema",
     "violations": "_schema",

@@ -119,8 +119,11 @@ async def converse(request: McpRequest, settings: McpSettings, egress: Egress) -
                     server=f"{server.name} {server.version}".strip()[:100] if server else "",
                     protocol=str(client.session.protocol_version),
                 )
-    except (Exception, BaseExceptionGroup) as error:  # the library reports through groups of tasks
-        raise _translated(error, settings, seen, egress) from error
+    except Exception as error:  # the library reports through groups of tasks
+        told = _translated(error, settings, seen, egress)
+        if told is None:
+            raise
+        raise told from error
 
 
 @asynccontextmanager
@@ -311,8 +314,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-def _translated(error: BaseException, settings: McpSettings, seen: _Seen, egress: Egress) -> BaseException:
-    """What happened, from the most telling of what was raised."""
+def _translated(error: BaseException, settings: McpSettings, seen: _Seen, egress: Egress) -> OrchestrionError | None:
+    """What happened, from the most telling of what was raised; None for what is a bug."""
     leaves = _leaves(error)
     host = host_of(settings.url)
     for leaf in leaves:
@@ -336,7 +339,7 @@ def _translated(error: BaseException, settings: McpSettings, seen: _Seen, egress
                 return _bad_answer(host, "it does not follow the protocol")
             case _:
                 continue
-    return error
+    return None
 
 
 def _too_slow(host: str, settings: McpSettings) -> OrchestrionError:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic.json_schema import SkipJsonSchema
 
 from orchestrion.core import digest
 from orchestrion.models import Playbook
@@ -95,7 +96,7 @@ class AgentTool(_Part):
     openapi: OpenApiTarget | None = None
     mcp: McpTarget | None = None
     workflow: WorkflowTarget | None = None
-    operation: Operation | None = Field(default=None, repr=False)
+    operation: SkipJsonSchema[Operation | None] = Field(default=None, repr=False)
     """What the document of `openapi` says, once it is known. Not written in the file."""
 
     @cached_property

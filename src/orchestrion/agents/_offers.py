@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from orchestrion.core import Acting, Datum, Effects, Invocation, Json, UserError, digest
@@ -27,6 +28,11 @@ def is_late(tool: AgentTool) -> bool:
     return (tool.openapi is not None and tool.operation is None) or tool.mcp is not None
 
 
+def is_known(tool: AgentTool) -> bool:
+    """Whether the file, or a document of the project, says what the tool takes."""
+    return not is_late(tool) or dict(tool.parameters) != NO_PARAMETERS
+
+
 def is_address(document: str) -> bool:
     return _ADDRESS.match(document) is not None
 
@@ -41,7 +47,7 @@ async def described(
     late = [tool for tool in definition.tools if is_late(tool)]
     if not late:
         return definition, frozenset()
-    offers: dict[str, Mapping[str, Json]] = {}
+    offers: dict[str, _Offer] = {}
     labels = frozenset[str]()
     for tool in late:
         source = _source(tool)
@@ -57,10 +63,20 @@ async def described(
                 acting=_acting(definition, function, arguments) if as_agent else None,
             )
         )
-        offers[source] = cast("Mapping[str, Json]", outcome.output.value)
-        labels |= outcome.output.every_label()
+        found = outcome.output.every_label()
+        offers[source] = _Offer(cast("Mapping[str, Json]", outcome.output.value), trusted=not found)
+        labels |= found
     tools = tuple(_described(tool, offers[_source(tool)]) if is_late(tool) else tool for tool in definition.tools)
     return definition.changed(tools=tools), labels
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What another system says it has."""
+
+    value: Mapping[str, Json]
+    trusted: bool
+    """Whether the settings say to believe what it says of its tools: then its words carry no label."""
 
 
 def _several(tool: AgentTool, document: Callable[[str], Api] | None) -> list[AgentTool]:
@@ -142,12 +158,12 @@ def _acting(definition: AgentDefinition, function: str, arguments: Mapping[str, 
     )
 
 
-def _described(tool: AgentTool, offer: Mapping[str, Json]) -> AgentTool:
+def _described(tool: AgentTool, offer: _Offer) -> AgentTool:
     if tool.openapi is not None:
-        operation = Operation.model_validate(offer[str(tool.openapi.operation)])
+        operation = Operation.model_validate(offer.value[str(tool.openapi.operation)])
         return _sound(_of_operation(tool, operation))
     assert tool.mcp is not None  # as above
-    tools = [cast("Mapping[str, Json]", each) for each in cast("Sequence[Json]", offer.get("tools", ()))]
+    tools = [cast("Mapping[str, Json]", each) for each in cast("Sequence[Json]", offer.value.get("tools", ()))]
     found = next((each for each in tools if each.get("name") == tool.mcp.tool), None)
     if found is None:
         names = ", ".join(str(each.get("name"))[:80] for each in tools[:12])
@@ -157,19 +173,29 @@ def _described(tool: AgentTool, offer: Mapping[str, Json]) -> AgentTool:
             hint=f"It offers: {names}." if names else "It offers none.",
         )
     schema = found.get("inputSchema")
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    for bound in tool.bind:
+        if not isinstance(properties, Mapping) or bound not in properties:
+            raise UserError(
+                "unknown-tool-argument",
+                f"The tool {tool.mcp.tool!r} of the MCP server {tool.mcp.server!r} takes no {bound!r} now, which the agent's file binds.",
+                hint="Correct `bind`: without it the model would choose.",
+            )
     return _sound(
         tool.model_copy(
             update={
                 "description": tool.description or _short(str(found.get("description") or "")),
                 "parameters": _chosen(tool, schema if isinstance(schema, Mapping) else {}),
-                "idempotent": True if tool.idempotent is None and _harmless(found) else tool.idempotent,
+                "idempotent": True
+                if tool.idempotent is None and offer.trusted and _harmless(found)
+                else tool.idempotent,
             }
         )
     )
 
 
 def _harmless(offered: Mapping[str, Json]) -> bool:
-    """Whether the server says that calling the tool again changes nothing. Only of servers that the settings trust."""
+    """Whether the server says that calling the tool again changes nothing."""
     hints = offered.get("annotations")
     return isinstance(hints, Mapping) and (hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True)
 

@@ -23,7 +23,7 @@ from orchestrion.spec import Finding, Schema, parse_yaml, to_json
 
 from ._definition import AgentDefinition, AgentTool, McpTarget, OpenApiTarget
 from ._fill import names_in, parameters_of
-from ._offers import expanded, is_address
+from ._offers import expanded, is_address, is_known
 
 BAD_AGENT = "bad-agent"
 _TARGETS = ("query", "http", "openapi", "mcp", "workflow")
@@ -56,7 +56,7 @@ def read_agent(text: str | bytes, *, file: str, known: Known) -> tuple[AgentDefi
     if definition is not None:
         for name in _named_playbooks(definition):
             if name in known.playbooks:
-                findings.extend(known.playbooks[name].check(_surroundings(definition)))
+                findings.extend(known.playbooks[name].check(_surroundings(definition, known)))
     errors = [finding for finding in findings if finding.severity == "error"]
     return (None if errors else definition), findings
 
@@ -103,13 +103,22 @@ def _named_playbooks(definition: AgentDefinition) -> list[str]:
     return [name.removeprefix("playbook:") for name in definition.model if name.startswith("playbook:")]
 
 
-def _surroundings(definition: AgentDefinition) -> Surroundings:
+def _surroundings(definition: AgentDefinition, known: Known) -> Surroundings:
+    tools = [each for tool in definition.tools for each in _expanded(tool, known)]
     properties = definition.input.get("properties")
     return Surroundings(
-        tools={tool.name: tool.chosen for tool in expanded(definition.tools, None)},
+        tools={tool.name: tool.chosen if is_known(tool) else None for tool in tools},
         input_fields=list(properties) if isinstance(properties, Mapping) else [],
         output_schema=cast("Mapping[str, Json] | None", definition.output),
     )
+
+
+def _expanded(tool: AgentTool, known: Known) -> tuple[AgentTool, ...]:
+    """What the tool stands for, as far as it can be read: what is wrong with its document is said elsewhere."""
+    try:
+        return expanded([tool], known.document)
+    except UserError:
+        return expanded([tool], None)
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,9 @@ class _Check:
                 seen.add(each.name)
             yield from self._tool(tool, f"/tools/{index}")
         if self.definition.playbook is not None:
-            yield from check_playbook(self.definition.playbook, _surroundings(self.definition), at="/playbook")
+            yield from check_playbook(
+                self.definition.playbook, _surroundings(self.definition, self.known), at="/playbook"
+            )
 
     def _models(self) -> Iterator[Flaw]:
         for name in self.definition.model:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import cast
-
-import httpx
+from urllib.parse import urlsplit
 
 from orchestrion.core import (
     ERROR_TYPES,
@@ -292,9 +291,6 @@ def _target(arguments: Mapping[str, Json]) -> str:
     return str(first.get("url", "")) if isinstance(first, Mapping) else _endpoint(arguments.get("endpoint"))[0]
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        return "", url, None
-    return parsed.scheme, parsed.host, parsed.port
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.rpartition("@")[2]

@@ -69,6 +69,18 @@ def credentials_of(policy: Json, secrets: Secrets, tokens: Tokens) -> "Credentia
             return _Token(_object(fields, source), tokens, discover=scheme == "oidc", by_reference=by_reference)
 
 
+def header_credentials(policy: Json, secrets: Secrets, tokens: Tokens) -> Credentials | None:
+    """Like `credentials_of`, for a protocol that cannot answer a challenge. Raises: as it, for `digest` too."""
+    credentials = credentials_of(policy, secrets, tokens)
+    if isinstance(credentials, httpx.DigestAuth):
+        raise UserError(
+            "unsupported-authentication",
+            "Authentication by digest is not supported here.",
+            hint="Use one of basic, bearer, oauth2 and oidc.",
+        )
+    return credentials
+
+
 def http_auth(credentials: "Credentials | httpx.DigestAuth | None") -> httpx.Auth | None:
     """The same for httpx."""
     if credentials is None or isinstance(credentials, httpx.Auth):

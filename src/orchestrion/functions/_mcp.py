@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import cast
 
-import httpx
-
 from orchestrion.core import (
     Datum,
     Declaration,
@@ -20,7 +18,7 @@ from orchestrion.egress import Egress
 from orchestrion.project import McpServer
 from orchestrion.spec import duration_of
 
-from ._credentials import credentials_of
+from ._credentials import header_credentials
 from ._http import host_of
 from ._schema import arguments_of, fields_of
 from ._tokens import Tokens
@@ -127,9 +125,7 @@ class Mcp:
         arguments = arguments_of(_DECLARATION, invocation.arguments.value)
         method, parameters = _request(arguments)
         url, policy, headers = self._place(arguments)
-        credentials = credentials_of(policy, context.secrets, self._tokens)
-        if isinstance(credentials, httpx.DigestAuth):
-            raise UserError("unsupported-authentication", "An MCP server is not called with digest authentication.")
+        credentials = header_credentials(policy, context.secrets, self._tokens)
         client = cast("Mapping[str, str]", arguments.get("client") or {})
         version = arguments.get("protocolVersion")
         result = await converse(

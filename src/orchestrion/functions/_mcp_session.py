@@ -14,6 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CONNECTION_CLOSED,
+    PARSE_ERROR,
     REQUEST_TIMEOUT,
     CallToolRequest,
     CallToolRequestParams,
@@ -187,13 +188,15 @@ async def _tools(session: ClientSession) -> list[Tool]:
 
 async def _every_page(list_page: Any) -> AsyncGenerator[Any]:  # as above
     cursor: str | None = None
-    for _ in range(MOST_PAGES):
+    seen = set[str | None]()
+    while cursor not in seen and len(seen) < MOST_PAGES:
+        seen.add(cursor)
         page = await list_page(params=PaginatedRequestParams(cursor=cursor) if cursor else None)
         yield page
         cursor = page.next_cursor
         if cursor is None:
             return
-    raise _bad_answer("the server", f"its list has more than {MOST_PAGES} pages")
+    raise _bad_answer("the server", "its list has no end")
 
 
 async def _call_tool(session: ClientSession, request: McpRequest, host: str) -> Json:
@@ -364,6 +367,8 @@ def _of_protocol(error: MCPError, host: str, settings: McpSettings, seen: _Seen,
         return _too_slow(host, settings)
     if "SSE stream failed" in error.message:
         return response_too_big(host, egress.max_response_bytes // 2)
+    if error.code == PARSE_ERROR:
+        return _bad_answer(host, "it does not follow the protocol")
     if seen.status >= 500:
         return TransientError(
             "mcp-unavailable", f"The MCP server at {host!r} answered with {seen.status}.", hint=_ONCE_MORE

@@ -6,13 +6,13 @@ from difflib import get_close_matches
 from hashlib import sha256
 from typing import Literal
 
-from orchestrion.core import Json, UserError, parse
-from orchestrion.spec import parse_yaml, to_json
+from orchestrion.core import Json, UserError
 
 from ._modern import modern_operation
 from ._operation import Operation, Origin
 from ._schema import resolved
 from ._swagger import swagger_operation
+from ._text import parsed
 
 Dialect = Literal["2.0", "3.0", "3.1"]
 
@@ -62,7 +62,10 @@ def read_api(text: bytes, *, base: str = "") -> Api:
 
     Raises: UserError `bad-api-document` for what is not an OpenAPI document, or not of a version known here.
     """
-    root = _parsed(text)
+    try:
+        root = parsed(text)
+    except ValueError as error:
+        raise _bad(f"{str(error).capitalize()}.") from None
     if not isinstance(root, Mapping) or not isinstance(root.get("paths"), Mapping):
         raise _bad("It has no `paths`.")
     info = resolved(root, root.get("info"))
@@ -75,18 +78,6 @@ def read_api(text: bytes, *, base: str = "") -> Api:
             raise _bad(f"Two operations are called {name!r}.")
         places[name] = place
     return Api(origin=origin, dialect=_dialect(root), places=places, root=root, base=base)
-
-
-def _parsed(text: bytes) -> Json:
-    if text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        try:
-            return parse(text.removeprefix(b"\xef\xbb\xbf"))
-        except UserError as error:
-            raise _bad(error.message) from None
-    source, findings = parse_yaml(text, file="the document")
-    if source is None:
-        raise _bad(f"{findings[0].message} (line {findings[0].line})" if findings else "It is empty.")
-    return to_json(source.root)
 
 
 def _dialect(root: Mapping[str, Json]) -> Dialect:

@@ -5,6 +5,7 @@ from ._counting_server import CountingServer, counting_server
 from ._crash import CrashingJournal, Moment
 from ._killing import play, play_with_crash, write_project
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
+from ._serving import serving
 from ._stage import FewFunctions, Ledger, NoExpressions, Scripted, Stage, new_run
 from ._walking import interpreting, read_document, run_of, walk_document
 
@@ -29,6 +30,7 @@ __all__ = [
     "read_document",
     "run_command",
     "run_of",
+    "serving",
     "walk_document",
     "write_project",
 ]

@@ -52,7 +52,10 @@ def test_the_documented_example_is_right() -> None:
     definition, found = read_agent(example(), file="billing.yaml", known=Known(connections=["bank"]))
     assert [str(one) for one in found] == []
     assert isinstance(definition, AgentDefinition)
-    assert [tool.name for tool in definition.tools] == ["find_invoices", "refund", "post_letter", "open_case"]
+    assert [tool.name for tool in definition.tools] == [
+        *("find_invoices", "refund", "post_letter", "open_case"),
+        *("listLetters", "getLetter", "find_parcel", "find_customer"),
+    ]
 
 
 def test_the_documented_example_fits_the_editor_schema() -> None:
@@ -86,7 +89,7 @@ def test_a_right_file_has_no_findings() -> None:
         (
             "    query:",
             "    http: { endpoint: 'http://x' }\n    query:",
-            "6:5 The tool 'look' needs one of `query`, `http`, `workflow`; it has `query` and `http`.",
+            "6:5 The tool 'look' needs one of `query`, `http`, `openapi`, `mcp`, `workflow`; it has `query` and `http`.",
         ),
         (
             "type: object, properties: { day: { type: string } }",

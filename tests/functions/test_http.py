@@ -272,7 +272,8 @@ async def test_digest_answers_the_challenge(server: Server) -> None:
         ({"bearer": {"use": "number"}}, "bad-credentials"),
         ({"bearer": {"use": "split"}}, "bad-credentials"),
         ({"bearer": {"use": "absent"}}, "unknown-secret"),
-        ({"oauth2": {"use": "token"}}, "unsupported-authentication"),
+        ({"oauth2": {"use": "token"}}, "bad-credentials"),
+        ({"mutualTls": {"use": "token"}}, "unsupported-authentication"),
         ({"basic": {"use": "account"}, "bearer": {"use": "token"}}, "unsupported-authentication"),
     ],
 )

@@ -15,22 +15,27 @@ FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {file: ast.parse(file.read_text()) for file in FILES}
 CHECKED = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
 
+OVER_HTTP = {f"functions/_{name}.py" for name in ("a2a_wire", "bodies", "credentials", "fetch", "http", "tokens")}
 HOMES = {
+    "a2a": {"functions/_a2a_wire.py"},
     "alembic": {"store"},
     "cedarpy": {"governance"},
     "cronsim": {"spec"},
     "fsspec": {"store"},
     "genai_prices": {"models", "agents"},
-    "httpx": {"egress", "models", "agents", "functions/_http.py"},
-    "httpx2": {"egress", "models", "agents"},
+    "google": {"functions/_a2a_wire.py"},
+    "httpx": {"egress", "models", "agents", *OVER_HTTP},
+    "httpx2": {"egress", "models", "agents", "functions/_credentials.py", "functions/_mcp_session.py"},
     "jq": {"expressions"},
     "jsonschema_rs": {"spec", "functions/_schema.py"},
+    "mcp": {"functions/_mcp_session.py"},
+    "mcp_types": {"functions/_mcp_session.py"},
     "openai": {"models"},
     "opentelemetry": {"telemetry"},
     "pydantic_ai": {"agents", "models", "testing"},
     "pydantic_graph": {"agents"},
     "rich": {"cli"},
-    "ruamel": {"spec", "project"},
+    "ruamel": {"spec", "project", "openapi"},
     "sklearn": {"models"},
     "skops": {"models"},
     "sqlalchemy": {"store", "journal", "functions/_connections.py", "functions/_faults.py"},

@@ -59,6 +59,10 @@ tools:
     description: Opens a case for the back office and waits for its end.
     parameters: { type: object, required: [summary], properties: { summary: { type: string } } }
     workflow: { namespace: support, name: open-case, version: '1.0.0' }    # its input is the arguments
+  - openapi: { document: apis/letters.yaml, include: [listLetters, getLetter] }    # a tool of each operation, called as it is
+  - name: find_parcel                                                              # one operation, by an address of its document
+    openapi: { document: https://parcels.example/openapi.json, operation: findParcel, authentication: { bearer: { use: parcels } } }
+  - mcp: { server: crm, include: [find_customer] }    # tools of an MCP server that orchestrion.yaml names under `mcp`
 playbook:                                       # the rules, if `model` names `playbook`; the format stands in orchestrion.models
   rules:
     - name: look the invoices up
@@ -72,7 +76,9 @@ playbook:                                       # the rules, if `model` names `p
       answer: { reply: 'I could not find out what this is about.' }
 ```
 
-Every tool has exactly one of `query`, `http`, `workflow`. Its arguments are what the model chose by `parameters`, plus what `bind`
+Every tool has exactly one of `query`, `http`, `openapi`, `mcp`, `workflow`. What a document of the project describes is known
+when the file is read; what an address or an MCP server describes is asked once when an engagement begins, and recorded. Only what
+is named can be used, whatever the other system adds. A tool's arguments are what the model chose by `parameters`, plus what `bind`
 takes from the agent's input. A query's `:name` parameters are these arguments, and `:idempotency_key`. Policies speak of a tool
 by its name: principal `Agent::"billing"`, action `Action::"refund"`, context with all arguments, bound ones included.
 
@@ -84,7 +90,16 @@ how long it may think in all; tools and people do not count. A limit that is rea
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ._definition import AgentDefinition, AgentTool, HttpTarget, Limits, QueryTarget, WorkflowTarget
+from ._definition import (
+    AgentDefinition,
+    AgentTool,
+    HttpTarget,
+    Limits,
+    McpTarget,
+    OpenApiTarget,
+    QueryTarget,
+    WorkflowTarget,
+)
 from ._read import Known, agent_schema, parse_agent, read_agent
 
 if TYPE_CHECKING:
@@ -96,6 +111,8 @@ __all__ = [
     "HttpTarget",
     "Known",
     "Limits",
+    "McpTarget",
+    "OpenApiTarget",
     "QueryTarget",
     "WorkflowTarget",
     "agent_schema",

@@ -1,11 +1,21 @@
 """A tool call as an invocation: which function, which arguments, with which labels, in whose name."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from orchestrion.core import Acting, Datum, Invocation, Json, Labels, merge_labels
 from orchestrion.models import lookup
+from orchestrion.openapi import Operation, expectation, fitted, request_of
 
-from ._definition import AgentDefinition, AgentTool, HttpTarget, QueryTarget, WorkflowTarget
+from ._definition import (
+    AgentDefinition,
+    AgentTool,
+    HttpTarget,
+    McpTarget,
+    OpenApiTarget,
+    QueryTarget,
+    WorkflowTarget,
+)
 from ._fill import filled, filled_address, parameters_of
 
 
@@ -30,6 +40,7 @@ def tool_invocation(
         pointer = "".join(f"/{step}" for step in path.split(".")[1:])
         labels[name] = frozenset[str]().union(*given.part(pointer).values())
     function, target = _target(tool, arguments, labels)
+    operation = tool.operation
     return Invocation(
         key=key,
         task=task,
@@ -38,18 +49,39 @@ def tool_invocation(
         acting=Acting(
             principal=("Agent", definition.name), action=tool.name, arguments=arguments, version=definition.version
         ),
-        idempotent=tool.idempotent,
+        idempotent=operation.idempotent if operation and tool.idempotent is None else tool.idempotent,
+        metadata=expectation(operation) if operation else {},
     )
 
 
+def plain_result(tool: AgentTool, value: Json) -> Json:
+    """What a tool gave, without the wrapping of its protocol."""
+    if tool.mcp is None or not isinstance(value, Mapping):
+        return value
+    if "structuredContent" in value:
+        return value["structuredContent"]
+    content = value.get("content")
+    blocks = [each for each in content if isinstance(each, Mapping)] if isinstance(content, list | tuple) else []
+    if blocks and all(each.get("type") == "text" for each in blocks):
+        return "\n".join(str(each.get("text", "")) for each in blocks)
+    return content
+
+
 def _target(tool: AgentTool, arguments: Mapping[str, Json], labels: Mapping[str, frozenset[str]]) -> tuple[str, Datum]:
-    match (tool.query, tool.http, tool.workflow):
-        case (QueryTarget() as query, _, _):
+    value: dict[str, Json]
+    match (tool.query, tool.http, tool.openapi, tool.mcp, tool.workflow):
+        case (QueryTarget() as query, _, _, _, _):
             return "query:1.0.0", _query(query, arguments, labels)
-        case (_, HttpTarget() as http, _):
+        case (_, HttpTarget() as http, _, _, _):
             return "http:1.0.0", _http(http, arguments, labels)
-        case (_, _, WorkflowTarget() as workflow):
-            value: dict[str, Json] = {**workflow.model_dump(), "input": dict(arguments)}
+        case (_, _, OpenApiTarget() as openapi, _, _) if tool.operation is not None:
+            return "http:1.0.0", _operation(tool.operation, openapi, arguments, labels)
+        case (_, _, _, McpTarget() as mcp, _):
+            parameters: Json = {"name": mcp.tool, "arguments": dict(arguments)}
+            value = {"server": mcp.server, "method": "tools/call", "parameters": parameters}
+            return "mcp:1.0.0", Datum(value, _placed(labels, "/parameters/arguments/"))
+        case (_, _, _, _, WorkflowTarget() as workflow):
+            value = {**workflow.model_dump(), "input": dict(arguments)}
             return "workflow:1.0.0", Datum(value, _placed(labels, "/input/"))
         case _:
             raise AssertionError(f"the tool {tool.name} has no target")  # refused when its file is read
@@ -73,6 +105,18 @@ def _http(http: HttpTarget, arguments: Mapping[str, Json], labels: Mapping[str, 
     for name, part in (("headers", http.headers), ("query", http.query), ("body", http.body)):
         if part:
             value[name] = filled(dict(part) if isinstance(part, Mapping) else part, arguments)
+    every = frozenset[str]().union(*labels.values())
+    return Datum(value, {f"/{name}": every for name in value if every and name != "method"})
+
+
+def _operation(
+    operation: Operation,
+    target: OpenApiTarget,
+    arguments: Mapping[str, Json],
+    labels: Mapping[str, frozenset[str]],
+) -> Datum:
+    """As with `http`, every part of the request carries all labels."""
+    value = request_of(operation, fitted(operation, arguments), authentication=cast("Json", target.authentication))
     every = frozenset[str]().union(*labels.values())
     return Datum(value, {f"/{name}": every for name in value if every and name != "method"})
 

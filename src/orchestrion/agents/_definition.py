@@ -5,9 +5,11 @@ from functools import cached_property
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic.json_schema import SkipJsonSchema
 
 from orchestrion.core import digest
 from orchestrion.models import Playbook
+from orchestrion.openapi import Operation
 from orchestrion.spec import Schema
 
 
@@ -20,6 +22,9 @@ _Names: TypeAlias = Annotated[
 ]
 _Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 _Object: TypeAlias = Mapping[str, JsonValue]
+
+
+NO_PARAMETERS: Mapping[str, JsonValue] = {"type": "object", "properties": {}}
 
 
 class _Part(BaseModel):
@@ -45,6 +50,26 @@ class HttpTarget(_Part):
     body: JsonValue = None
 
 
+class OpenApiTarget(_Part):
+    """The tool is one operation of an OpenAPI document, or with `include` each of several. Its parameters are the operation's."""
+
+    document: str
+    """An address, or a file of the project."""
+    operation: str | None = None
+    include: tuple[str, ...] = ()
+    authentication: Mapping[str, Mapping[str, str]] | None = None
+    """A scheme and the secret behind it: `{ bearer: { use: NAME } }`."""
+
+
+class McpTarget(_Part):
+    """The tool is one of an MCP server's, or with `include` each of several. Its parameters are what the server says."""
+
+    server: str
+    """A name under `mcp` in the settings."""
+    tool: str | None = None
+    include: tuple[str, ...] = ()
+
+
 class WorkflowTarget(_Part):
     """The tool is a workflow. Its input is the tool's arguments, its output the tool's result."""
 
@@ -56,18 +81,23 @@ class WorkflowTarget(_Part):
 class AgentTool(_Part):
     """Something an agent may do, by the name that policies speak of."""
 
-    name: _Name
+    name: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_-]{0,63})?$")] = ""
+    """What another system describes may go without: it is called what that system calls it."""
     description: str = ""
     write: bool = False
     idempotent: bool | None = None
-    parameters: _Object = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: _Object = Field(default_factory=lambda: dict(NO_PARAMETERS))
     """JSON Schema of the arguments that the model chooses."""
     bind: Mapping[str, str] = Field(default_factory=dict)
     """Argument → path in the agent's input."""
     labels: frozenset[str] = frozenset()
     query: QueryTarget | None = None
     http: HttpTarget | None = None
+    openapi: OpenApiTarget | None = None
+    mcp: McpTarget | None = None
     workflow: WorkflowTarget | None = None
+    operation: SkipJsonSchema[Operation | None] = Field(default=None, repr=False)
+    """What the document of `openapi` says, once it is known. Not written in the file."""
 
     @cached_property
     def schema_of_parameters(self) -> Schema:

@@ -30,11 +30,16 @@ from orchestrion.core import (
 )
 from orchestrion.models import Candidate, cost_of
 
-from ._call import tool_invocation
+from ._call import plain_result, tool_invocation
 from ._definition import AgentDefinition
 from ._messages import earlier, governable, new_messages, response_from, response_json
 
 MODEL_FUNCTION = "model:1.0.0"
+
+
+def turn_of(invocation: Invocation) -> str:
+    """Where everything within an engagement is recorded."""
+    return f"{invocation.key}/turn/0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,7 @@ class Engagement:
 
     @property
     def base(self) -> str:
-        return f"{self.invocation.key}/turn/0"
+        return turn_of(self.invocation)
 
     # --- models ---
 
@@ -225,9 +230,15 @@ class Engagement:
                 reason = {**_reason(problem), "by": _refused_by(problem, waited=waited)}
                 return self._ended(call, "refused", reason, content={"refused": reason["reason"]})
             reason = _reason(problem)
-            return self._ended(call, "failed", reason, content={"failed": reason["reason"], "code": problem.code})
-        self.heard |= outcome.output.every_label() | self.definition.tool(call.tool_name).labels
-        return self._ended(call, "done", outcome.output.value, content=outcome.output.value)
+            content: dict[str, Json] = {"failed": reason["reason"], "code": problem.code}
+            if isinstance(said := (problem.model_extra or {}).get("said"), str):
+                content["said"] = said
+                self.heard |= {"untrusted"}
+            return self._ended(call, "failed", reason, content=content)
+        tool = self.definition.tool(call.tool_name)
+        self.heard |= outcome.output.every_label() | tool.labels
+        result = plain_result(tool, outcome.output.value)
+        return self._ended(call, "done", result, content=result)
 
     def _ended(
         self,

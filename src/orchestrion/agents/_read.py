@@ -18,12 +18,16 @@ from orchestrion.models import (
     flaws_of,
     parse_playbook,
 )
+from orchestrion.openapi import Api
 from orchestrion.spec import Finding, Schema, parse_yaml, to_json
 
-from ._definition import AgentDefinition, AgentTool
+from ._definition import AgentDefinition, AgentTool, McpTarget, OpenApiTarget
 from ._fill import names_in, parameters_of
+from ._offers import expanded, is_address, is_known
 
 BAD_AGENT = "bad-agent"
+_TARGETS = ("query", "http", "openapi", "mcp", "workflow")
+_SCHEMES = ("basic", "bearer", "digest", "oauth2", "oidc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,10 @@ class Known:
     workflows: Collection[tuple[str, str, str]] | None = None
     """(namespace, name, version)"""
     playbooks: Mapping[str, PlaybookFile] = field(default_factory=dict[str, PlaybookFile])
+    mcp_servers: Collection[str] | None = None
+    secrets: Collection[str] | None = None
+    document: Callable[[str], Api] | None = None
+    """Reads an OpenAPI document of the project. Raises: UserError."""
 
 
 def read_agent(text: str | bytes, *, file: str, known: Known) -> tuple[AgentDefinition | None, list[Finding]]:
@@ -48,7 +56,7 @@ def read_agent(text: str | bytes, *, file: str, known: Known) -> tuple[AgentDefi
     if definition is not None:
         for name in _named_playbooks(definition):
             if name in known.playbooks:
-                findings.extend(known.playbooks[name].check(_surroundings(definition)))
+                findings.extend(known.playbooks[name].check(_surroundings(definition, known)))
     errors = [finding for finding in findings if finding.severity == "error"]
     return (None if errors else definition), findings
 
@@ -73,7 +81,10 @@ def parse_agent(value: Json, *, known: Known) -> tuple[AgentDefinition | None, l
     named = {name: digests[name] for name in _named_playbooks(definition) if name in digests}
     own = definition.playbook.model_copy(update={"name": definition.name}) if definition.playbook else None
     definition = definition.changed(playbooks=named, playbook=own)
-    return definition, [*flaws, *_Check(definition, known).flaws()]
+    flaws += _Check(definition, known).flaws()
+    if flaws:
+        return definition, flaws
+    return definition.changed(tools=expanded(definition.tools, known.document)), []
 
 
 def agent_schema() -> dict[str, Json]:
@@ -92,13 +103,22 @@ def _named_playbooks(definition: AgentDefinition) -> list[str]:
     return [name.removeprefix("playbook:") for name in definition.model if name.startswith("playbook:")]
 
 
-def _surroundings(definition: AgentDefinition) -> Surroundings:
+def _surroundings(definition: AgentDefinition, known: Known) -> Surroundings:
+    tools = [each for tool in definition.tools for each in _expanded(tool, known)]
     properties = definition.input.get("properties")
     return Surroundings(
-        tools={tool.name: tool.chosen for tool in definition.tools},
+        tools={tool.name: tool.chosen if is_known(tool) else None for tool in tools},
         input_fields=list(properties) if isinstance(properties, Mapping) else [],
         output_schema=cast("Mapping[str, Json] | None", definition.output),
     )
+
+
+def _expanded(tool: AgentTool, known: Known) -> tuple[AgentTool, ...]:
+    """What the tool stands for, as far as it can be read: what is wrong with its document is said elsewhere."""
+    try:
+        return expanded([tool], known.document)
+    except UserError:
+        return expanded([tool], None)
 
 
 @dataclass(frozen=True)
@@ -111,12 +131,17 @@ class _Check:
         if self.definition.output is not None:
             yield from self._schema(self.definition.output, "/output")
         yield from self._models()
+        seen = set[str]()
         for index, tool in enumerate(self.definition.tools):
-            if any(other.name == tool.name for other in self.definition.tools[:index]):
-                yield Flaw(f"/tools/{index}/name", f"There is a tool {tool.name!r} already.")
+            for each in expanded([tool], None):
+                if each.name in seen:
+                    yield Flaw(f"/tools/{index}/name", f"There is a tool {each.name!r} already.")
+                seen.add(each.name)
             yield from self._tool(tool, f"/tools/{index}")
         if self.definition.playbook is not None:
-            yield from check_playbook(self.definition.playbook, _surroundings(self.definition), at="/playbook")
+            yield from check_playbook(
+                self.definition.playbook, _surroundings(self.definition, self.known), at="/playbook"
+            )
 
     def _models(self) -> Iterator[Flaw]:
         for name in self.definition.model:
@@ -140,15 +165,24 @@ class _Check:
             yield Flaw(at, f"This schema has the type {schema.get('type')!r}.", "Say `type: object`.")
 
     def _tool(self, tool: AgentTool, here: str) -> Iterator[Flaw]:
-        targets = [name for name in ("query", "http", "workflow") if getattr(tool, name) is not None]
+        targets = [name for name in _TARGETS if getattr(tool, name) is not None]
         if len(targets) != 1:
             given = " and ".join(f"`{name}`" for name in targets) or "none"
-            yield Flaw(here, f"The tool {tool.name!r} needs one of `query`, `http`, `workflow`; it has {given}.")
+            listed = ", ".join(f"`{name}`" for name in _TARGETS)
+            yield Flaw(here, f"The tool {tool.name!r} needs one of {listed}; it has {given}.")
+        if tool.operation is not None:
+            yield Flaw(f"{here}/operation", "'operation' is not known here.", "It stands under `openapi`.")
+        if not tool.name and tool.openapi is None and tool.mcp is None:
+            yield Flaw(here, "'name' is missing.")
         yield from self._schema(tool.parameters, f"{here}/parameters")
         yield from self._bind(tool, here)
         yield from self._names(tool, here)
         if tool.query is not None:
             yield from self._query(tool, here)
+        if tool.openapi is not None:
+            yield from self._openapi(tool, tool.openapi, f"{here}/openapi")
+        if tool.mcp is not None:
+            yield from self._mcp(tool, tool.mcp, f"{here}/mcp")
         if tool.workflow is not None and self.known.workflows is not None:
             wanted = (tool.workflow.namespace, tool.workflow.name, tool.workflow.version)
             if wanted not in self.known.workflows:
@@ -193,6 +227,52 @@ class _Check:
                     f"The tool {tool.name!r} has no argument {name!r}.",
                     "Declare it under `parameters`, or fill it in under `bind`.",
                 )
+
+    def _openapi(self, tool: AgentTool, target: OpenApiTarget, here: str) -> Iterator[Flaw]:
+        yield from self._chosen(tool, here, "operation", target.operation, target.include)
+        for scheme, given in (target.authentication or {}).items():
+            if scheme not in _SCHEMES or set(given) != {"use"}:
+                hint = f"Write one of {', '.join(_SCHEMES)}, each with a secret: {{ bearer: {{ use: NAME }} }}."
+                yield Flaw(f"{here}/authentication", "This does not say how to authenticate.", hint)
+            elif self.known.secrets is not None and given["use"] not in self.known.secrets:
+                listed = ", ".join(sorted(self.known.secrets)) or "none"
+                message = f"There is no secret {given['use']!r}."
+                yield Flaw(f"{here}/authentication/{scheme}/use", message, f"Known: {listed}.")
+        if self.known.document is None or is_address(target.document):
+            return
+        try:
+            api = self.known.document(target.document)
+        except UserError as error:
+            yield Flaw(f"{here}/document", error.message, error.hint)
+            return
+        places = {name: f"{here}/include/{index}" for index, name in enumerate(target.include)}
+        for name in target.include or (target.operation or "",):
+            try:
+                operation = api.operation(name)
+            except UserError as error:
+                yield Flaw(places.get(name, f"{here}/operation"), error.message, error.hint)
+                continue
+            properties = operation.arguments.get("properties")
+            for bound in tool.bind:
+                if isinstance(properties, Mapping) and bound not in properties:
+                    listed = ", ".join(properties) or "none"
+                    message = f"The operation {name!r} has no parameter {bound!r}."
+                    yield Flaw(f"{here.removesuffix('/openapi')}/bind/{bound}", message, f"It has: {listed}.")
+
+    def _mcp(self, tool: AgentTool, target: McpTarget, here: str) -> Iterator[Flaw]:
+        yield from self._chosen(tool, here, "tool", target.tool, target.include)
+        if self.known.mcp_servers is not None and target.server not in self.known.mcp_servers:
+            listed = ", ".join(sorted(self.known.mcp_servers)) or "none"
+            message = f"There is no MCP server {target.server!r} in the settings."
+            yield Flaw(f"{here}/server", message, f"Known: {listed}.")
+
+    def _chosen(self, tool: AgentTool, here: str, word: str, one: str | None, several: Sequence[str]) -> Iterator[Flaw]:
+        """What the agent may use is named: what another system adds later is not its business."""
+        if (one is None) == (not several):
+            hint = f"`{word}: NAME` makes one tool, `include: [NAME, …]` one of each."
+            yield Flaw(here, f"The tool needs either `{word}` or `include`.", hint)
+        if several and tool.name:
+            yield Flaw(here, f"The name {tool.name!r} cannot stand for several tools.", "Leave `name` out.")
 
     def _query(self, tool: AgentTool, here: str) -> Iterator[Flaw]:
         query = tool.query

@@ -34,7 +34,8 @@ from orchestrion.models import Models
 from orchestrion.spec import Schema
 
 from ._definition import AgentDefinition, AgentTool
-from ._engagement import Engagement
+from ._engagement import Engagement, turn_of
+from ._offers import described
 
 RETRIES = 2
 """How often a model may correct arguments of a tool, and its answer."""
@@ -77,6 +78,7 @@ async def run_agent(
     UserError `agent-input`.
     """
     given, dropped = _declared(definition, input)
+    definition, offered = await described(definition, invocation, effects, base=turn_of(invocation), as_agent=as_agent)
     engagement = Engagement(
         definition=definition,
         invocation=invocation,
@@ -85,7 +87,7 @@ async def run_agent(
         candidates=models.candidates(definition.model, definition.playbook),
         clock=clock,
         as_agent=as_agent,
-        heard=given.every_label(),
+        heard=given.every_label() | offered,
     )
     answer = await _converse(_agent(_Recipe(version=definition.version, definition=definition)), engagement)
     value: Json = {"reply": answer} if isinstance(answer, str) else answer

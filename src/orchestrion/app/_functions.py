@@ -7,16 +7,22 @@ from orchestrion.agents import AgentDefinition
 from orchestrion.core import Clock
 from orchestrion.egress import Egress
 from orchestrion.functions import (
+    A2a,
+    A2aRequest,
     Agent,
     Connections,
     ConnectionSettings,
     DefaultCatalog,
+    Describe,
     GuardFunction,
     HttpFunction,
     Human,
     Infer,
+    Mcp,
+    OpenApi,
     Query,
     Route,
+    Tokens,
     Transform,
     Workflow,
 )
@@ -45,9 +51,15 @@ def catalog_of(
         }
     )
     stack.callback(connections.close)
+    tokens = Tokens(egress, clock)
     return DefaultCatalog(
         [
-            HttpFunction(egress),
+            HttpFunction(egress, tokens),
+            Describe(egress, tokens, clock, root=project.root),
+            OpenApi(),
+            Mcp(egress, tokens, project.settings.mcp),
+            A2aRequest(egress, tokens),
+            A2a(),
             Query(connections),
             Transform(),
             Route(routers),

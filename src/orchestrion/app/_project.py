@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestrion.agents import AgentDefinition, Known, read_agent
 from orchestrion.core import Declaration, Json, UserError
 from orchestrion.expressions import Expressions
+from orchestrion.functions import read_project_document
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
 from orchestrion.models import Models, PlaybookFile, Routers, RouterSettings, RouterSource, read_playbook
 from orchestrion.project import BadProject, Project
@@ -14,7 +15,10 @@ from orchestrion.spec import Finding
 
 from ._workflows import Shelf, read_shelf
 
-ACTS_ON: Mapping[str, tuple[str, ...]] = {"query": ("Connection",), "http": ("Host",)}
+ACTS_ON: Mapping[str, tuple[str, ...]] = {
+    "query": ("Connection",),
+    **dict.fromkeys(("http", "describe", "mcp", "a2a-request"), ("Host",)),
+}
 """What the functions that reach outside act on, in policy terms."""
 MODEL_ACTION = ActionDeclaration(name="model", input_schema={"type": "object"}, resource_types=("Model",))
 """An agent asking its language model."""
@@ -66,6 +70,9 @@ async def check_project(
         connections=list(project.settings.connections),
         workflows=[(d.namespace, d.name, d.version) for d in shelf.documents],
         playbooks=playbooks,
+        mcp_servers=list(project.settings.mcp),
+        secrets=list(project.settings.secrets),
+        document=lambda place: read_project_document(project.root, place),
     )
     agents: dict[str, AgentDefinition] = {}
     for file in project.agents:
@@ -132,7 +139,8 @@ def _actions(declarations: Iterable[Declaration], agents: Iterable[AgentDefiniti
     ]
     for agent in agents:
         for tool in agent.tools:
-            acts_on = ("Connection",) if tool.query else ("Host",) if tool.http else ("Function",)
+            outside = tool.http or tool.openapi or tool.mcp
+            acts_on = ("Connection",) if tool.query else ("Host",) if outside else ("Function",)
             actions.append(
                 ActionDeclaration(name=tool.name, input_schema=tool.arguments_schema, resource_types=acts_on)
             )

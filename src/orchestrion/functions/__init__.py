@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._a2a import A2a, A2aRequest
     from ._agent import Agent
     from ._catalog import DefaultCatalog, documentation
     from ._connections import Connections, ConnectionSettings
@@ -11,23 +12,32 @@ if TYPE_CHECKING:
     from ._http import HttpFunction
     from ._human import Human, check_answer
     from ._infer import Infer
+    from ._mcp import Mcp
+    from ._openapi import Describe, OpenApi, read_project_document
     from ._query import Query
     from ._route import Route
     from ._schema import Violation, arguments_of, check_schema, require_valid, sentences, violations
+    from ._tokens import Tokens
     from ._transform import Transform
     from ._workflow import Workflow
 
 __all__ = [
+    "A2a",
+    "A2aRequest",
     "Agent",
     "ConnectionSettings",
     "Connections",
     "DefaultCatalog",
+    "Describe",
     "GuardFunction",
     "HttpFunction",
     "Human",
     "Infer",
+    "Mcp",
+    "OpenApi",
     "Query",
     "Route",
+    "Tokens",
     "Transform",
     "Violation",
     "Workflow",
@@ -35,22 +45,29 @@ __all__ = [
     "check_answer",
     "check_schema",
     "documentation",
+    "read_project_document",
     "require_valid",
     "sentences",
     "violations",
 ]
 
 _HOMES = {
+    "A2a": "_a2a",
+    "A2aRequest": "_a2a",
     "Agent": "_agent",
     "ConnectionSettings": "_connections",
     "Connections": "_connections",
     "DefaultCatalog": "_catalog",
+    "Describe": "_openapi",
     "GuardFunction": "_guard",
     "HttpFunction": "_http",
     "Human": "_human",
     "Infer": "_infer",
+    "Mcp": "_mcp",
+    "OpenApi": "_openapi",
     "Query": "_query",
     "Route": "_route",
+    "Tokens": "_tokens",
     "Transform": "_transform",
     "Violation": "_schema",
     "Workflow": "_workflow",
@@ -58,6 +75,7 @@ _HOMES = {
     "check_answer": "_human",
     "check_schema": "_schema",
     "documentation": "_catalog",
+    "read_project_document": "_openapi",
     "require_valid": "_schema",
     "sentences": "_schema",
     "violations": "_schema",

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,15 +21,16 @@ from orchestrion.core import (
     OrchestrionError,
     Outcome,
     Problem,
-    Secrets,
     TransientError,
     UserError,
-    canonical,
     parse,
 )
 from orchestrion.egress import Egress, response_too_big
 
-from ._schema import arguments_of
+from ._bodies import content_of, text_of, texts
+from ._credentials import credentials_of, http_auth
+from ._schema import arguments_of, violations
+from ._tokens import Tokens
 
 _READS = frozenset(["GET", "HEAD", "OPTIONS"])
 _METHODS = _READS | {"PUT", "DELETE", "POST", "PATCH"}
@@ -83,7 +84,7 @@ _DECLARATION = Declaration(
                             "uri": {"type": "string", "minLength": 1},
                             "authentication": {
                                 "type": "object",
-                                "description": "basic, bearer or digest, each with its fields or `use: SECRET`.",
+                                "description": "basic, bearer, digest, oauth2 or oidc, each with its fields or `use: SECRET`.",
                             },
                         },
                     },
@@ -92,7 +93,10 @@ _DECLARATION = Declaration(
             "headers": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
             "query": {"type": "object", "description": "Added to the address; a list repeats the parameter."},
             "body": {
-                "description": "Text is sent as it is, anything else as JSON or as the form its content-type names."
+                "description": (
+                    "Text is sent as it is, anything else as JSON or as the form its content-type names. In a "
+                    "multipart/form-data form a field may be `{ base64, filename, contentType }`."
+                )
             },
             "output": {
                 "enum": ["content", "raw", "response"],
@@ -125,8 +129,9 @@ class _Answer:
 class HttpFunction:
     """The leaf behind `call: http`. Expects expressions and URI templates to be resolved."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Egress, tokens: Tokens | None = None) -> None:
         self._egress = egress
+        self._tokens = tokens or Tokens(egress)
 
     @property
     def declaration(self) -> Declaration:
@@ -137,7 +142,7 @@ class HttpFunction:
         return Nature(
             effect="read" if method in _READS else "write",
             idempotent=method in _IDEMPOTENT,
-            resource=("Host", _host(_uri(arguments))),
+            resource=("Host", host_of(_uri(arguments))),
         )
 
     async def perform(self, invocation: Invocation, context: LeafContext) -> Outcome:
@@ -146,12 +151,13 @@ class HttpFunction:
         """
         arguments = arguments_of(_DECLARATION, invocation.arguments.value)
         redirect = arguments.get("redirect") is True
+        credentials = credentials_of(_policy(arguments), context.secrets, self._tokens)
+        hidden = frozenset[str]() if isinstance(credentials, httpx.Auth | None) else credentials.hidden
         async with self._egress.client() as client:
             request = _request(client, arguments, context)
-            auth = _auth(arguments, context.secrets)
             try:
                 async with asyncio.timeout(self._egress.timeout_s):
-                    answer = await self._exchange(client, request, auth, redirect)
+                    answer = await self._exchange(client, request, http_auth(credentials), redirect)
             except TimeoutError:
                 host = request.url.host
                 raise TransientError("timed-out", f"{host!r} took longer than {self._egress.timeout_s:g} s.") from None
@@ -160,8 +166,9 @@ class HttpFunction:
         status = answer.response.status_code
         if not (200 <= status < 300 or (redirect and 300 <= status < 400)):
             raise _status_error(answer.response)
-        output = Datum(_output(answer, str(arguments.get("output", "content"))))
-        return Outcome(output=output.labelled("untrusted"), why={"status": status})
+        output = Datum(_output(answer, str(arguments.get("output", "content")), hidden))
+        why = {"status": status, **_judged(invocation.metadata, answer)}
+        return Outcome(output=output.labelled("untrusted"), why=why)
 
     async def _exchange(
         self, client: httpx.AsyncClient, request: httpx.Request, auth: httpx.Auth | None, redirect: bool
@@ -197,7 +204,12 @@ def _uri(arguments: Mapping[str, Json]) -> str:
     return str(endpoint.get("uri", "") if isinstance(endpoint, Mapping) else endpoint)
 
 
-def _host(uri: str) -> str:
+def _policy(arguments: Mapping[str, Json]) -> Json:
+    endpoint = arguments.get("endpoint")
+    return endpoint.get("authentication") if isinstance(endpoint, Mapping) else None
+
+
+def host_of(uri: str) -> str:
     try:
         url = httpx.URL(uri)
     except httpx.InvalidURL:
@@ -220,7 +232,7 @@ def _request(client: httpx.AsyncClient, arguments: Mapping[str, Json], context: 
     headers = _headers(arguments)
     if method not in _READS:
         headers.setdefault("idempotency-key", context.idempotency_key)
-    body, kind = _content(arguments.get("body"), headers.get("content-type", ""))
+    body, kind = content_of(arguments.get("body"), headers.get("content-type", ""))
     if kind:
         headers["content-type"] = kind
     return client.build_request(method, _url(arguments), headers={"user-agent": "orchestrion", **headers}, content=body)
@@ -241,24 +253,14 @@ def _url(arguments: Mapping[str, Json]) -> httpx.URL:
             hint="Use `endpoint: {uri: ..., authentication: {basic: {use: SECRET}}}`.",
         )
     query = cast("Mapping[str, Json]", arguments.get("query") or {})
-    given = {name: _texts(value) for name, value in query.items() if value is not None}
+    given = {name: texts(value) for name, value in query.items() if value is not None}
     return url.copy_merge_params(given) if given else url
-
-
-def _texts(value: Json) -> list[str]:
-    if isinstance(value, str) or not isinstance(value, list | tuple):
-        return [_text(value)]
-    return [_text(item) for item in value]
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else canonical(value)
 
 
 def _headers(arguments: Mapping[str, Json]) -> dict[str, str]:
     """The given headers by lower-case name."""
     given = cast("Mapping[str, Json]", arguments.get("headers") or {})
-    headers = {name.lower(): _text(value) for name, value in given.items() if value is not None}
+    headers = {name.lower(): text_of(value) for name, value in given.items() if value is not None}
     for name, value in headers.items():
         if name in _OURS_TO_SET or not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise UserError(
@@ -269,61 +271,22 @@ def _headers(arguments: Mapping[str, Json]) -> dict[str, str]:
     return headers
 
 
-def _content(body: Json, content_type: str) -> tuple[bytes | None, str | None]:
-    """The body's bytes, and its content type where none was given."""
-    if body is None:
-        return None, None
-    if isinstance(body, str):
-        return body.encode(), None if content_type else "text/plain; charset=utf-8"
-    if content_type.startswith("application/x-www-form-urlencoded") and isinstance(body, Mapping):
-        form = {name: _texts(value) for name, value in body.items() if value is not None}
-        return str(httpx.QueryParams(form)).encode(), None
-    return canonical(body).encode(), None if content_type else "application/json"
+def _judged(metadata: Mapping[str, Json], answer: _Answer) -> dict[str, Json]:
+    """What a description promised of the answer, beside what came. A broken promise is reported, not an error."""
+    if "responses" not in metadata:
+        return {}
+    found: dict[str, Json] = {name: metadata[name] for name in ("operation", "api", "document")}
+    status = str(answer.response.status_code)
+    schemas = cast("Mapping[str, Json]", metadata["responses"])
+    schema = next((schemas[each] for each in (status, f"{status[0]}XX", "default") if each in schemas), None)
+    if schema is not None and _JSON_TYPES.fullmatch(_kind(answer)):
+        broken = violations(schema, _deserialised(answer), limit=5)
+        if broken:
+            found["unexpected"] = [each.sentence for each in broken]
+    return found
 
 
-def _auth(arguments: Mapping[str, Json], secrets: Secrets) -> httpx.Auth | None:
-    endpoint = arguments.get("endpoint")
-    policy = endpoint.get("authentication") if isinstance(endpoint, Mapping) else None
-    if not isinstance(policy, Mapping) or not policy:
-        return None
-    scheme, given = next(iter(policy.items()))
-    if scheme not in ("basic", "bearer", "digest") or len(policy) > 1:
-        raise UserError(
-            "unsupported-authentication",
-            f"Authentication by {' and '.join(policy)} is not supported here.",
-            hint="Use one of basic, bearer and digest.",
-        )
-    source = f"the secret {given['use']!r}" if isinstance(given, Mapping) and "use" in given else f"`{scheme}`"
-    fields = secrets.get(str(given["use"])) if isinstance(given, Mapping) and "use" in given else given
-    if scheme == "bearer":
-        return _Bearer(_field(fields if isinstance(fields, Mapping) else {"token": fields}, "token", source))
-    kind = httpx.BasicAuth if scheme == "basic" else httpx.DigestAuth
-    return kind(_field(fields, "username", source), _field(fields, "password", source))
-
-
-def _field(fields: Json, name: str, source: str) -> str:
-    value = fields.get(name) if isinstance(fields, Mapping) else None
-    if not isinstance(value, str) or not value or not _HEADER_VALUE.fullmatch(value):
-        raise UserError(
-            "bad-credentials",
-            f"{source} holds no usable {name!r} to authenticate with.",
-            hint=f"It needs the field {name!r}, as text.",
-        )
-    return value
-
-
-class _Bearer(httpx.Auth):
-    """A token in the Authorization header."""
-
-    def __init__(self, token: str) -> None:
-        self._header = f"Bearer {token}"
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = self._header
-        yield request
-
-
-def _output(answer: _Answer, form: str) -> Json:
+def _output(answer: _Answer, form: str, hidden: frozenset[str]) -> Json:
     match form:
         case "raw":
             return base64.b64encode(answer.body).decode()
@@ -332,27 +295,40 @@ def _output(answer: _Answer, form: str) -> Json:
             return {
                 "request": {
                     "method": response.request.method,
-                    "uri": str(response.request.url),
-                    "headers": _shown(response.request.headers),
+                    "uri": _shown_uri(response.request.url, hidden),
+                    "headers": _shown(response.request.headers, hidden),
                 },
                 "statusCode": response.status_code,
-                "headers": _shown(response.headers),
+                "headers": _shown(response.headers, hidden),
                 "content": _deserialised(answer),
             }
         case _:
             return _deserialised(answer)
 
 
-def _shown(headers: httpx.Headers) -> dict[str, Json]:
+def _shown(headers: httpx.Headers, hidden: frozenset[str]) -> dict[str, Json]:
     """Headers as they may be recorded."""
-    return {name: "[redacted]" if _CREDENTIAL.search(name) else value for name, value in headers.items()}
+    return {
+        name: "[redacted]" if name in hidden or _CREDENTIAL.search(name) else value for name, value in headers.items()
+    }
+
+
+def _shown_uri(url: httpx.URL, hidden: frozenset[str]) -> str:
+    for name in [name for name in url.params if name.lower() in hidden]:
+        url = url.copy_set_param(name, "[redacted]")
+    return str(url)
+
+
+def _kind(answer: _Answer) -> str:
+    """The answer's media type."""
+    return answer.response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _deserialised(answer: _Answer) -> Json:
     """JSON as data, text as text, nothing as null, anything else in base64."""
     if not answer.body:
         return None
-    kind = answer.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _kind(answer)
     if _JSON_TYPES.fullmatch(kind):
         try:
             return parse(answer.body.removeprefix(b"\xef\xbb\xbf"))

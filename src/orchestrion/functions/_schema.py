@@ -58,6 +58,11 @@ def arguments_of(declaration: Declaration, value: Json) -> Mapping[str, Json]:
     return value
 
 
+def fields_of(value: Json) -> Mapping[str, Json]:
+    """An object's fields; none for what is no object."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def sentences(found: Sequence[Violation]) -> str:
     """Several violations as one line."""
     return "; ".join(each.sentence for each in found)

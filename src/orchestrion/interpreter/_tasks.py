@@ -90,7 +90,7 @@ async def _call(interpreter: "Interpreter", strand: Strand, task: CallTask, key:
         defined = task.defined
         passed, _ = await interpreter.task(strand, defined, f"{key}/call/{defined.name}#1", arguments)
         return passed
-    if task.kind == "http":
+    if task.addresses:
         arguments = _expanded(task, arguments, evaluation.input)
     idempotent = task.metadata.get("idempotent")
     outcome = await strand.effects.invoke(
@@ -107,20 +107,23 @@ async def _call(interpreter: "Interpreter", strand: Strand, task: CallTask, key:
 
 
 def _expanded(task: CallTask, arguments: Datum, given: Datum) -> Datum:
-    """The endpoint's URI template, expanded with the members of the task's input.
+    """The endpoints' URI templates, expanded with the members of the task's input.
 
     Only what the author wrote is a template: what an expression gave is data, whatever braces it holds.
     """
     members = cast("Mapping[str, Json]", given.value if isinstance(given.value, Mapping) else {})
-    value = dict(cast("Mapping[str, Json]", arguments.value))
-    endpoint = value["endpoint"]
-    if {"/endpoint", "/endpoint/uri"} & {*task.arguments.places}:
-        return arguments
-    if isinstance(endpoint, str):
-        value["endpoint"] = expand_uri(endpoint, members)
-    elif isinstance(endpoint, Mapping) and isinstance(uri := endpoint.get("uri"), str):
-        value["endpoint"] = {**endpoint, "uri": expand_uri(uri, members)}
+    value = arguments.value
+    for address in task.addresses:
+        value = _expanded_at(value, address.split("/")[1:], members)
     return Datum(value, arguments.labels)
+
+
+def _expanded_at(value: Json, steps: Sequence[str], members: Mapping[str, Json]) -> Json:
+    if not steps:
+        return expand_uri(value, members) if isinstance(value, str) else value
+    if not isinstance(value, Mapping) or steps[0] not in value:
+        return value
+    return {**value, steps[0]: _expanded_at(value[steps[0]], steps[1:], members)}
 
 
 async def _for(interpreter: "Interpreter", strand: Strand, task: ForTask, key: str, evaluation: Evaluation) -> Passed:

@@ -101,7 +101,8 @@ class Flaw:
 class Surroundings:
     """What a playbook's agent has: the arguments of each tool that rules may give, and its schemas."""
 
-    tools: Mapping[str, Sequence[str]]
+    tools: Mapping[str, Sequence[str] | None]
+    """None for a tool of which only another system knows what it takes."""
     input_fields: Sequence[str]
     output_schema: Mapping[str, Json] | None
 

@@ -153,6 +153,9 @@ def _secrets_named(settings: Settings) -> Iterator[tuple[str, str]]:
     for pointer, value in places:
         if isinstance(value, SecretReference):
             yield f"{pointer}/secret", value.secret
+    for name, server in settings.mcp.items():
+        for scheme, given in (server.authentication or {}).items():
+            yield f"/mcp/{name}/authentication/{scheme}/use", given["use"]
 
 
 def _escaped(step: str) -> str:

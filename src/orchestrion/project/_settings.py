@@ -15,6 +15,7 @@ _HOST = re.compile(
 )
 _WAY_OUT = "Write {secret: NAME} here, and NAME: {env: VARIABLE} or NAME: {file: path} under `secrets`."
 _FOR_EXAMPLE = "For example: sqlite:///data/bank.db"
+_SCHEMES = ("basic", "bearer", "oauth2", "oidc")
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
 """How parts of a project are called: letters, digits, `-` and `_`, a letter first."""
 
@@ -198,6 +199,37 @@ class GuardPolicy(_Setting):
     )
 
 
+def _one_secret(value: object) -> object:
+    """A scheme and the secret behind it, as `{bearer: {use: NAME}}`."""
+    if isinstance(value, Mapping) and len(cast("Mapping[object, object]", value)) == 1:
+        scheme, given = next(iter(cast("Mapping[object, object]", value).items()))
+        if scheme in _SCHEMES and isinstance(given, Mapping) and set(cast("Mapping[object, object]", given)) == {"use"}:
+            return cast("object", value)
+    raise PydanticCustomError(
+        "bad-authentication",
+        "This does not say how to authenticate",
+        {"hint": f"Write one of {', '.join(_SCHEMES)}, each with a secret: {{bearer: {{use: NAME}}}}."},
+    )
+
+
+class McpServer(_Setting):
+    """An MCP server that agents and workflows may use by name."""
+
+    url: str = Field(pattern=r"^https?://[^/\s]", description="Its address. Its host must stand in `egress.allow` too.")
+    authentication: Annotated[dict[str, dict[str, str]], BeforeValidator(_one_secret)] | None = Field(
+        default=None,
+        description="How to authenticate: basic, bearer, oauth2 or oidc with a secret, as {bearer: {use: NAME}}.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Headers of every request. No secrets: they are recorded."
+    )
+    trust: bool = Field(
+        default=False,
+        description="Whether to believe what it says of its tools: that calling one again is harmless, and that their descriptions are sound.",
+    )
+    timeout_s: float = Field(default=30.0, alias="timeout", gt=0, description="Seconds one call may take.")
+
+
 class Limits(_Setting):
     """How much at once, and how much at most."""
 
@@ -260,6 +292,7 @@ class Settings(_Setting):
     )
     users: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="User → roles.")
     routers: dict[Name, Router] = Field(default_factory=dict, description="Classifiers for `route`, by name.")
+    mcp: dict[Name, McpServer] = Field(default_factory=dict, description="MCP servers, by name.")
     guards: dict[Name, GuardPolicy] = Field(default_factory=dict, description="What `guard` checks, by name.")
     batches: dict[str, Batch] = Field(
         default_factory=dict, description="Workflow → how the columns of a file become its input in `run --each`."

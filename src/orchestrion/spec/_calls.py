@@ -1,23 +1,19 @@
-"""`call`: http, functions of the default catalog, and the document's own functions."""
+"""`call`: what the language names itself, functions of the default catalog, and the document's own functions."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from orchestrion.core import Json
 
-from ._authentication import policy
 from ._context import Context, Variables
 from ._report import nearest
 from ._schema import Schema, Violation
+from ._services import SERVICES
 from ._source import steps_of
-from ._template import Template, compile_template, pointer_step, program_of
-from ._values import template, uri, wrapped
+from ._template import Template, compile_template
+from ._values import template
 
-_REFUSED = ("openapi", "mcp", "a2a", "asyncapi", "grpc")
-_METHOD = re.compile(r"[A-Za-z]{1,20}")
-_HTTP_FIELDS = ("method", "endpoint", "headers", "body", "query", "output", "redirect")
-_ABSOLUTE = re.compile(r"(?i:https?)://|\{")
+_REFUSED = ("asyncapi", "grpc")
 _WHOLE = frozenset(
     {"anyOf", "oneOf", "allOf", "not", "if", "then", "else", "const", "enum", "uniqueItems", "contains", "minContains"}
     | {"maxContains", "dependentSchemas", "$ref", "$dynamicRef", "unevaluatedItems", "unevaluatedProperties"}
@@ -29,14 +25,14 @@ class Called(NamedTuple):
     """What a call resolves to."""
 
     function: str
-    kind: Literal["http", "function", "defined", "refused"]
+    kind: Literal["service", "function", "defined", "refused"]
 
 
 def resolve(c: Context, value: Json, at: str) -> Called:
     """The function that `call` names, having reported one that cannot be called."""
     name = c.report.text(value, at)
-    if name == "http":
-        return Called("http:1.0.0", "http")
+    if name in SERVICES:
+        return Called(name, "service")
     if name in _REFUSED:
         c.report.unsupported(at, f"call-{name}")
     elif "://" in name:
@@ -50,26 +46,6 @@ def resolve(c: Context, value: Json, at: str) -> Called:
     elif name or isinstance(value, str):
         _unknown(c, name, at)
     return Called("", "refused")
-
-
-def http_arguments(c: Context, value: Json, at: str, variables: Variables) -> Template:
-    """`with` of `call: http`, its authentication policy in place of the reference to it."""
-    found = c.report.fields(value, at, known=_HTTP_FIELDS, required=("method", "endpoint"))
-    resolved = dict(found)
-    if "method" in found:
-        _method(c, found["method"], f"{at}/method")
-    if "endpoint" in found:
-        resolved["endpoint"] = _endpoint(c, found["endpoint"], f"{at}/endpoint", variables)
-    for name in ("headers", "query"):
-        if name in found:
-            _texts(c, found[name], f"{at}/{name}", variables)
-    if "body" in found:
-        template(c, found["body"], f"{at}/body", variables)
-    if "output" in found:
-        c.report.choice(found["output"], f"{at}/output", ("raw", "content", "response"))
-    if "redirect" in found:
-        c.report.boolean(found["redirect"], f"{at}/redirect")
-    return compile_template(resolved)
 
 
 def function_arguments(c: Context, value: Json, at: str, variables: Variables, function: str) -> Template:
@@ -116,50 +92,10 @@ def _of_catalog(c: Context, function: str, at: str) -> Called:
 def _unknown(c: Context, name: str, at: str) -> None:
     """Report a function that is nowhere, with the way to write the one that was meant."""
     catalog = {d.name: f"{d.id}@default" for d in c.functions.values()} if c.functions else {}
-    ways = {"http": "http", **catalog, **{own: own for own in c.definitions("functions")}}
+    ways = {**catalog, **{own: own for own in SERVICES}, **{own: own for own in c.definitions("functions")}}
     near = nearest(name.split(":")[0].split("@")[0], ways)
     hint = f"Did you mean '{ways[near]}'?" if near else f"Known here: {', '.join(sorted(ways.values())[:20])}."
     c.report.error(at, "unknown-function", f"The function {name[:80]!r} does not exist here.", hint)
-
-
-def _method(c: Context, value: Json, at: str) -> None:
-    text = c.report.text(value, at)
-    if text and not _METHOD.fullmatch(text):
-        c.report.error(
-            at, "bad-value", f"{text[:80]!r} is not an HTTP method.", "Write get, post, put, patch or delete."
-        )
-
-
-def _endpoint(c: Context, value: Json, at: str, variables: Variables) -> Json:
-    if isinstance(value, str):
-        _address(c, value, at, variables)
-        return value
-    found = c.report.fields(value, at, known=("uri", "authentication"), required=("uri",))
-    resolved = dict(found)
-    if "uri" in found:
-        _address(c, found["uri"], f"{at}/uri", variables)
-    if "authentication" in found:
-        resolved["authentication"] = policy(c, found["authentication"], f"{at}/authentication", variables)
-    return resolved
-
-
-def _address(c: Context, value: Json, at: str, variables: Variables) -> None:
-    text = uri(c, value, at, variables)
-    if text and program_of(text) is None and not _ABSOLUTE.match(text) and not text.lstrip().startswith("${"):
-        c.report.error(at, "bad-uri", f"{text[:80]!r} is not an http address.", "Start it with https:// or http://.")
-
-
-def _texts(c: Context, value: Json, at: str, variables: Variables) -> None:
-    """Headers or query parameters: an object of texts, or an expression that gives one."""
-    if isinstance(value, str):
-        if wrapped(c, value, at, variables) is None:
-            hint = "Write an object of texts, or an expression in `${ }`."
-            c.report.error(at, "wrong-type", "This text is not an expression.", hint)
-        return
-    for name, inner in c.report.object(value, at).items():
-        c.report.text(inner, at + pointer_step(name))
-    if isinstance(value, Mapping):
-        template(c, value, at, variables)
 
 
 def _is_literal(violation: Violation, expressions: frozenset[str]) -> bool:

@@ -100,8 +100,11 @@ class CallTask(_Common):
 
     function: str
     """`name:version` in the catalog; for `defined`, the name under `use.functions`."""
-    kind: Literal["http", "function", "defined"]
+    kind: Literal["service", "function", "defined"]
+    """`service`: the language itself names it, such as `http`."""
     arguments: Template
+    addresses: tuple[str, ...] = ()
+    """Pointers at which `arguments` may hold a URI template that the author wrote out."""
     defined: "Task | None" = None
 
 
@@ -359,6 +362,8 @@ def extent_of(task: Task) -> Extent:
             return "for"
         case EmitTask():
             return "emit"
+        case ListenTask():
+            return "listen"
         case RaiseTask():
             return "raise"
         case RunWorkflowTask():

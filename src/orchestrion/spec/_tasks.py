@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from orchestrion.core import Json
 
-from ._calls import check_arguments, function_arguments, http_arguments, resolve
+from ._calls import check_arguments, function_arguments, resolve
 from ._catch import catch
 from ._context import Context, Scope
 from ._errors import error_template, event_template
@@ -37,6 +37,7 @@ from ._model import (
     WaitTask,
 )
 from ._report import Object, nearest
+from ._services import SERVICES
 from ._template import Template, compile_template, pointer_step
 from ._values import export, input_, length, output, program, template, timeout, transformation
 
@@ -182,11 +183,19 @@ def _call(c: Context, found: Object, at: str, scope: Scope, shared: Shared) -> T
     called = resolve(c, found["call"], f"{at}/call")
     given, where = found.get("with", {}), f"{at}/with"
     match called.kind:
-        case "http":
+        case "service":
+            service = SERVICES[called.function]
             if "with" not in found:
-                c.report.error(at, "missing-field", "`with` is missing.", "Add `with: { method, endpoint }`.", key=True)
+                c.report.error(at, "missing-field", "`with` is missing.", f"Add `with: {service.needs}`.", key=True)
                 return _unreadable(shared)
-            arguments = http_arguments(c, given, where, scope.variables)
+            arguments = service.read(c, given, where, scope.variables)
+            return CallTask(
+                **shared,
+                function=service.function,
+                kind="service",
+                arguments=arguments,
+                addresses=tuple(each for each in service.addresses if each not in arguments.places),
+            )
         case "function":
             arguments = function_arguments(c, given, where, scope.variables, called.function)
             _bounded_wait(c, called.function, at, scope)

@@ -11,14 +11,9 @@ class Refusal(NamedTuple):
 
 
 _OFF = "It is off: processes run only where an operator allows the exact command. Call a function or an http service."
-_OAUTH = "Use `bearer` with a secret that holds a token, or a connection of the project."
-_NEXT = "It comes with a later release."
 
 UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
     {
-        "call-openapi": Refusal("`call: openapi`", f"{_NEXT} Use `call: http` with the operation's method and URL."),
-        "call-mcp": Refusal("`call: mcp`", f"{_NEXT} Use `call: http`, or a function of the default catalog."),
-        "call-a2a": Refusal("`call: a2a`", f"{_NEXT} Use `call: agent:1.0.0@default`, or `call: http`."),
         "call-asyncapi": Refusal("`call: asyncapi`", "Use `call: http` to a gateway of the broker, or `emit`."),
         "call-grpc": Refusal("`call: grpc`", "Use `call: http` to the service's HTTP gateway."),
         "call-url": Refusal(
@@ -35,8 +30,20 @@ UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
         "catalogs": Refusal(
             "`use.catalogs`", "The `default` catalog needs no entry; write other functions under `use.functions`."
         ),
-        "oauth2": Refusal("`oauth2` authentication", _OAUTH),
-        "oidc": Refusal("`oidc` authentication", _OAUTH),
+        "oauth2-grant": Refusal(
+            "A grant other than client_credentials",
+            "Nobody is there to log in: register a client for the platform, and use its credentials.",
+        ),
+        "oauth2-client": Refusal(
+            "This way for a client to authenticate", "Use client_secret_post, client_secret_basic or none."
+        ),
+        "oauth2-field": Refusal("This field of an OAuth2 policy", "Remove it: client credentials do without."),
+        "mcp-stdio": Refusal("An MCP server as a process (`stdio`)", f"{_OFF} An MCP server over http can be called."),
+        "mcp-options": Refusal("`options` of an MCP transport", "Remove them; headers stand under `http`."),
+        "a2a-method": Refusal(
+            "This A2A method",
+            "Use message/send, which waits for the task's end, tasks/get, tasks/list or tasks/cancel.",
+        ),
         "language": Refusal(
             "An expression language other than jq", "Write the expressions in jq and remove `evaluate.language`."
         ),

@@ -7,6 +7,7 @@ from ._ears import Desk, desk
 from ._killing import play, play_with_crash, write_project
 from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
+from ._serving import serving
 from ._stage import FewFunctions, Ledger, NoExpressions, Scripted, Stage, new_run
 from ._walking import interpreting, read_document, run_of, walk_document
 
@@ -35,6 +36,7 @@ __all__ = [
     "read_document",
     "run_command",
     "run_of",
+    "serving",
     "walk_document",
     "write_project",
 ]

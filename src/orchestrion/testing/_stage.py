@@ -22,6 +22,7 @@ from orchestrion.core import (
     OpenGate,
     Outcome,
     Run,
+    Secrets,
     SystemClock,
     UserError,
     derived_id,
@@ -131,6 +132,7 @@ class Stage:
     functions: tuple[Function, ...] = ()
     gate: Gate = field(default_factory=OpenGate)
     clock: Clock = field(default_factory=SystemClock)
+    secrets: Secrets = field(default_factory=NoSecrets)
     children: frozenset[str] = field(default_factory=frozenset[str])
     limits: Limits = field(default_factory=Limits)
     express: bool = False
@@ -148,7 +150,7 @@ class Stage:
             catalog=self.catalog,
             gate=self.gate,
             workflows=Children(self.clock, self.children),
-            secrets=NoSecrets(),
+            secrets=self.secrets,
             random=lambda: 0.5,
             express=self.express,
         )

@@ -256,6 +256,23 @@ def test_what_an_operation_lacks_is_said_with_its_place(old: str, new: str, code
     assert caught.value.message.startswith("GET /parcels: ")
 
 
+def test_a_pattern_that_looks_around_is_left_to_the_service() -> None:
+    text = NULLABLE.replace("{ type: string, nullable: true, example: Ana }", "{ type: string, pattern: '^(?!x)a+$' }")
+    thing = api(text, base="https://old.example/").operation("addThing")
+    assert cast("dict[str, dict[str, Json]]", properties(thing)["body"])["properties"]["name"] == {"type": "string"}
+
+
+def test_what_is_described_badly_is_said() -> None:
+    nested = '{"items":' * 5000 + "{}" + "}" * 5000
+    for text in (
+        MODERN.replace("style: deepObject", "style: wavy"),
+        MODERN.replace("{ type: object } }\n", nested + " }\n", 1),
+    ):
+        with pytest.raises(UserError) as caught:
+            api(text).operation("get /parcels")
+        assert caught.value.code == "bad-api-document"
+
+
 def test_the_petstore_is_read(test_data: Path) -> None:
     petstore = read_api((test_data / "open-workflow/petstore.json").read_bytes())
     assert [petstore.operation(name).method for name in petstore.places] == snapshot(

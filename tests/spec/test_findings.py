@@ -256,7 +256,7 @@ do:
             "do: [ a: { call: http, with: { method: get, endpoint: { uri: 'https://a.b', authentication: { basic: { username: a }, bearer: { token: '${ .t }' } } } } } ]",
             snapshot(
                 [
-                    "2:77 error[not-one-scheme] A policy has one scheme; this has 2. Write one of `basic`, `bearer`, `digest`, or `use` with the name of a policy.",
+                    "2:77 error[not-one-scheme] A policy has one scheme; this has 2. Write one of `basic`, `bearer`, `digest`, `oauth2`, `oidc`, or `use` with the name of a policy.",
                     "2:95 error[missing-field] `password` is missing. Add `password:`.",
                 ]
             ),

@@ -390,7 +390,7 @@ def test_literal_arguments_fit_what_the_function_declares(arguments: str) -> Non
             "{ call: teleport }",
             snapshot(
                 [
-                    "<text>:3:17 error[unknown-function] The function 'teleport' does not exist here. Known here: count:1.0.0@default, http."
+                    "<text>:3:17 error[unknown-function] The function 'teleport' does not exist here. Known here: a2a, count:1.0.0@default, http, mcp, openapi."
                 ]
             ),
         ),

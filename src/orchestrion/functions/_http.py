@@ -280,9 +280,12 @@ def _judged(metadata: Mapping[str, Json], answer: _Answer) -> dict[str, Json]:
     schemas = cast("Mapping[str, Json]", metadata["responses"])
     schema = next((schemas[each] for each in (status, f"{status[0]}XX", "default") if each in schemas), None)
     if schema is not None and _JSON_TYPES.fullmatch(_kind(answer)):
-        broken = violations(schema, _deserialised(answer), limit=5)
+        try:
+            broken = [each.sentence for each in violations(schema, _deserialised(answer), limit=5)]
+        except OrchestrionError as error:
+            broken = [error.message]
         if broken:
-            found["unexpected"] = [each.sentence for each in broken]
+            found["unexpected"] = list[Json](broken)
     return found
 
 

@@ -1,5 +1,6 @@
 """One session with an MCP server: open, ask, close; and what goes wrong on the way, in our words."""
 
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ from ._credentials import UNAUTHORIZED, Credentials
 from ._http import host_of
 from ._schema import check_schema, sentences, violations
 
+_LIBRARY_LOG = logging.getLogger("mcp.client")
+"""It writes what servers sent, customers' data included; everything in it that matters is raised too."""
 MOST_PAGES = 50
 """A list that goes on longer is none."""
 _SAID = 500
@@ -109,6 +112,7 @@ class _Auth(httpx2.Auth):
 async def converse(request: McpRequest, settings: McpSettings, egress: Egress) -> McpResult:
     """One request and its result, within the time allowed. Raises: what `Mcp.perform` says."""
     seen = _Seen()
+    _LIBRARY_LOG.setLevel(logging.CRITICAL)
     try:
         with anyio.fail_after(settings.timeout_s):
             async with _opened(settings, egress, seen) as client:

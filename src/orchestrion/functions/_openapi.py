@@ -29,6 +29,7 @@ from ._http import host_of
 from ._schema import arguments_of, sentences, violations
 from ._tokens import Tokens
 
+_MOST_KEPT = 64
 _KEPT_S = 300.0
 """How long a document that was fetched is used again without asking for it."""
 _DOCUMENT: Mapping[str, Json] = {
@@ -179,6 +180,8 @@ class Describe:
             return kept.api
         text = await fetch(url, policy, egress=self._egress, tokens=self._tokens, secrets=context.secrets)
         api = await asyncio.to_thread(read_api, text, base=url)
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.pop(next(iter(self._kept)))
         self._kept[place] = _Kept(api, self._clock.monotonic() + _KEPT_S)
         return api
 

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from hashlib import sha256
 from typing import Literal
 
+from pydantic import ValidationError
+
 from orchestrion.core import Json, UserError
 
 from ._modern import modern_operation
@@ -53,6 +55,11 @@ class Api:
             return modern_operation(
                 self.root, path, method, name=wanted, base=self.base, origin=self.origin, dialect=self.dialect
             )
+        except RecursionError:
+            raise _bad(f"{method.upper()} {path} is nested too deeply.") from None
+        except ValidationError as error:
+            place = ".".join(str(step) for step in error.errors()[0]["loc"])
+            raise _bad(f"{method.upper()} {path} is not described as it should be, at {place!r}.") from None
         except UserError as error:
             raise UserError(error.code, f"{method.upper()} {path}: {error.message}", hint=error.hint) from None
 

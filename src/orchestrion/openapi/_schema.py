@@ -1,5 +1,6 @@
 """Schemas of an OpenAPI document as JSON Schema 2020-12 that stands on its own."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
@@ -11,6 +12,8 @@ _KEPT_AS_DATA = frozenset({"enum", "const", "default", "examples", "example"})
 _DROPPED = frozenset({"nullable", "example", "xml", "externalDocs", "discriminator", "readOnly", "writeOnly"})
 _SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _DEPTH = 100
+_LOOKS_AROUND = re.compile(r"\(\?<?[=!]|\\[1-9]")
+"""A pattern that looks around or back may take for ever, and is left to the service to check."""
 
 
 def pointed(root: Json, reference: str) -> Json:
@@ -98,7 +101,7 @@ class Schemas:
     def _own(self, schema: Mapping[str, Json]) -> dict[str, Json]:
         found: dict[str, Json] = {}
         for name, value in schema.items():
-            if name.startswith("x-") or name in _DROPPED:
+            if name.startswith("x-") or name in _DROPPED or (name == "pattern" and _LOOKS_AROUND.search(str(value))):
                 continue
             if name in _KEPT_AS_DATA:
                 found[name] = value

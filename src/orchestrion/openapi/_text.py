@@ -31,8 +31,10 @@ def parsed(text: bytes) -> Json:
         raise ValueError(f"{error.problem} (line {line})") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise ValueError(str(error).splitlines()[0] if str(error) else "it cannot be read") from None
-    parts = iter(range(_MOST_PARTS))
-    return _plain(loaded, parts)
+    try:
+        return _plain(loaded, iter(range(_MOST_PARTS)))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _plain(value: Any, parts: Iterator[int]) -> Json:  # whatever YAML can hold

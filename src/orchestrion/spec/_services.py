@@ -1,7 +1,7 @@
 """`with` of calls that reach other systems: http, openapi, mcp, a2a."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -149,26 +149,35 @@ def _a2a(c: Context, value: Json, at: str, variables: Variables) -> Template:
     return compile_template(resolved)
 
 
+def _addresses(*endpoints: str, policies: Sequence[str] = ()) -> tuple[str, ...]:
+    """Where URI templates may stand: endpoints, and the token endpoints of their policies."""
+    found = [place for at in endpoints for place in (at, f"{at}/uri")]
+    for policy_at in (*policies, *(f"{at}/authentication" for at in endpoints)):
+        found += [f"{policy_at}/{scheme}/authority" for scheme in ("oauth2", "oidc")]
+        found.append(f"{policy_at}/oauth2/endpoints/token")
+    return tuple(found)
+
+
 SERVICES: Mapping[str, Service] = MappingProxyType(
     {
-        "http": Service("http:1.0.0", _http, "{ method, endpoint }", ("/endpoint", "/endpoint/uri")),
+        "http": Service("http:1.0.0", _http, "{ method, endpoint }", _addresses("/endpoint")),
         "openapi": Service(
             "openapi:1.0.0",
             _openapi,
             "{ document: { endpoint }, operationId }",
-            ("/document/endpoint", "/document/endpoint/uri"),
+            _addresses("/document/endpoint", policies=("/authentication",)),
         ),
         "mcp": Service(
             "mcp:1.0.0",
             _mcp,
             "{ method, transport: { http: { endpoint } } }",
-            ("/transport/http/endpoint", "/transport/http/endpoint/uri"),
+            _addresses("/transport/http/endpoint"),
         ),
         "a2a": Service(
             "a2a:1.0.0",
             _a2a,
             "{ agentCard: { endpoint }, method: message/send, parameters }",
-            ("/agentCard/endpoint", "/agentCard/endpoint/uri", "/server", "/server/uri"),
+            _addresses("/agentCard/endpoint", "/server"),
         ),
     }
 )

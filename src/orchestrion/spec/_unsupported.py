@@ -38,7 +38,10 @@ UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
             "This way for a client to authenticate", "Use client_secret_post, client_secret_basic or none."
         ),
         "oauth2-field": Refusal("This field of an OAuth2 policy", "Remove it: client credentials do without."),
-        "mcp-stdio": Refusal("An MCP server as a process (`stdio`)", f"{_OFF} An MCP server over http can be called."),
+        "mcp-stdio": Refusal(
+            "An MCP server as a process (`stdio`)",
+            "It is off: no process is started. Run the server over http, and call it there.",
+        ),
         "mcp-options": Refusal("`options` of an MCP transport", "Remove them; headers stand under `http`."),
         "a2a-method": Refusal(
             "This A2A method",

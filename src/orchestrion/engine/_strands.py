@@ -118,8 +118,14 @@ class Strands(Generic[T]):
         for branch, scope in zip(branches, self._scopes, strict=True):
             strand = asyncio.ensure_future(_run(branch, effects.scoped(scope)))
             self._walk.more()
-            strand.add_done_callback(lambda _: self._walk.fewer())
+            strand.add_done_callback(self._ended)
             self.tasks.append(strand)
+
+    def _ended(self, strand: "asyncio.Task[T]") -> None:
+        """A strand that ends after its scope was closed has nobody else to look at its failure, which asyncio would print."""
+        self._walk.fewer()
+        if not strand.cancelled():
+            strand.exception()
 
     async def wait(
         self, until: str, finished: Sequence[int] = (), *, timeout_s: float | None = None
@@ -144,9 +150,6 @@ class Strands(Generic[T]):
     async def close(self, prefixes: Sequence[str]) -> None:
         """Stop what runs, then end what remains open below the prefixes."""
         await self.stop()
-        for strand in self.tasks:
-            if strand.done() and not strand.cancelled():
-                strand.exception()
         self._walk.attach(*self._walk.closing_writes(prefixes))
 
 

@@ -62,6 +62,7 @@ class SimulatedJournal:
         *,
         weather: Weather,
         heard: Heard,
+        tried_again: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
         self._disk = disk
@@ -69,6 +70,7 @@ class SimulatedJournal:
         self._random = random
         self._weather = weather
         self._heard = heard
+        self._tried_again = tried_again
         self._tell = tell
         self._queue: list[_Job] = []
         self._committing = False
@@ -164,7 +166,8 @@ class SimulatedJournal:
         return await self._do(lambda: self._disk.cancel(run_id, by))
 
     async def retry(self, run_id: str, by: str) -> Run:
-        return await self._do(lambda: self._disk.retry(run_id, by))
+        future = self._submit(lambda: at_once(self._disk.retry(run_id, by)), self._tried_again)
+        return cast("Run", await future)
 
     async def late(self, run_id: str, entry: Entry) -> None:
         await self._do(lambda: self._disk.late(run_id, entry))

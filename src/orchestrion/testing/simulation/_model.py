@@ -235,6 +235,7 @@ class Model:
         if decided is None:
             if not line.partial:
                 raise Wrong(f"no deadline is recorded at {place}")
+            self._beside(line, body)
             raise Stopped
         if first is None or abs(cast("float", first.started_at) + seconds - decided["at"]) > EPSILON_S:
             raise Wrong(f"{place} is at {decided['at']}, which is not {seconds:g} s after it was first recorded")

@@ -70,6 +70,7 @@ class _Plan:
     at: float
     verdict: str
     twice: bool
+    tries: int = 0
     answers: int = 0
 
 
@@ -179,6 +180,7 @@ class Simulation:
             self.random,
             weather=self.faults.weather,
             heard=self.watch.wrote,
+            tried_again=self._tried_again,
             tell=self.tell,
         )
         self.lives += 1
@@ -310,7 +312,8 @@ class Simulation:
             await engine.retry(ROOT, "ana")
         except TransientError:
             self.faults.retries += 1
-            return
+
+    def _tried_again(self) -> None:
         for run_id in self.watch.runs:
             self.watch.tried_again(self._run(run_id), at_once(self.disk.entries(run_id)))
 
@@ -319,7 +322,7 @@ class Simulation:
         plan = self.plans.setdefault((request.id, request.created_at), self._plan(request))
         if self.time.now() < plan.at or plan.answers > plan.twice:
             return False
-        plan.answers += 1
+        plan.tries += 1
         answer = self._answer(request, plan.verdict)
         self.tell(f"somebody answers {request.key}: {answer.verdict}")
         try:
@@ -329,9 +332,10 @@ class Simulation:
             else:
                 await engine.answer(request.id, answer)
         except TransientError:
-            plan.answers -= 1
+            return True
         except UserError as error:
             self._refused(request, error, plan)
+        plan.answers += 1
         return True
 
     def _plan(self, request: Request) -> _Plan:
@@ -360,7 +364,7 @@ class Simulation:
     def _refused(self, request: Request, error: UserError, plan: _Plan) -> None:
         now = at_once(self.disk.request(request.id))
         due = {
-            "already-decided": plan.answers > 1,
+            "already-decided": plan.tries > 1,
             "request-expired": request.expires_at is not None and request.expires_at <= self.time.now(),
             "request-withdrawn": now is not None and now.status is RequestStatus.WITHDRAWN,
         }

@@ -56,7 +56,7 @@ class Watch:
         seen.ended = run.status.ended
         seen.entries = {entry.key: entry for entry in entries}
         seen.first = {key: entry for key, entry in seen.first.items() if key in seen.entries}
-        seen.committed_at = {key: at for key, at in seen.committed_at.items() if key in seen.entries}
+        seen.committed_at = {key: seen.committed_at.get(key, self.now()) for key in seen.entries}
 
     # --- writes ---
 
@@ -118,11 +118,11 @@ class Watch:
         if effect == "write" and entry is None:
             self.wrong.append(f"{call.key} was performed before its intent was durable")
         for choice in seen.entries.values():
-            if choice.kind is EntryKind.CHOICE and self._closes(choice, call.key):
+            if choice.kind is EntryKind.CHOICE and self._closes(choice, call.key, seen.committed_at[choice.key]):
                 self.wrong.append(f"{call.key} was performed after {choice.key} had closed its scope")
                 return
 
-    def _closes(self, choice: Entry, key: str) -> bool:
+    def _closes(self, choice: Entry, key: str, committed_at: float) -> bool:
         """Whether a choice, known for a while, closed the scope in which a key lies."""
         place, _, word = choice.key.rpartition("/")
         output = cast("Mapping[str, object]", choice.output)
@@ -133,4 +133,4 @@ class Watch:
             closed = key.startswith(f"{place}/") and not key.startswith(f"{place}/{chosen}/")
         else:
             return False
-        return closed and self.now() - (choice.ended_at or 0) > GRACE_S
+        return closed and self.now() - committed_at > GRACE_S

@@ -25,7 +25,7 @@ KINDS: Mapping[str, float] = {
     "human": 0.9,
     "loop": 0.7,
 }
-_LEAVES = frozenset({"set", "call", "wait", "emit", "human", "set"})
+_LEAVES = frozenset({"set", "call", "wait", "emit", "human"})
 _ERRORS = (("runtime", 500), ("communication", 503), ("validation", 400), ("timeout", 408))
 ERROR_BASE = "https://open-workflow-specification.org/spec/1.0.0/errors/"
 
@@ -88,13 +88,13 @@ class Generator:
         for name in place.variables:
             known = f"${name}.status" if name.startswith("x") else f"${name}"
             choices += [known, f"{{from: {known}}}"]
-        return "${ " + self.random.choice(choices) + " }"
+        return expression(self.random.choice(choices))
 
     def _condition(self, place: _Place) -> str:
         key = self.random.choice(self._keys)
         choices = [f"$context.{key} == null", "true", "false", "now > 0", f"$context.{key} < 3"]
         choices += [f"${name} < 2" for name in place.variables if name.startswith("i")]
-        return "${ " + self.random.choice(choices) + " }"
+        return expression(self.random.choice(choices))
 
     def _kind(self, place: _Place) -> str:
         kinds = {kind: weight for kind, weight in self.kinds.items() if self._allows(kind, place)}
@@ -181,14 +181,14 @@ class Generator:
         if self._chance(0.08):
             found["output"] = {"as": self._reading(place)}
         if self._chance(0.35):
-            found["export"] = {"as": "${ $context + {%s: .} }" % self.random.choice(self._keys)}
+            found["export"] = {"as": expression(f"$context + {{{self.random.choice(self._keys)}: .}}")}
         if kind not in {"set", "switch", "raise", "emit"} and self._chance(0.15):
             found["timeout"] = {"after": self._length()}
         return found
 
     def _set(self, name: str, place: _Place) -> Node:
         if self._chance(0.03):
-            return {"set": {"never": "${ %s }" % failing()}}
+            return {"set": {"never": expression(failing())}}
         return {"set": {"by": name, "value": self._reading(place)}}
 
     def _call(self, name: str, place: _Place) -> Node:
@@ -216,9 +216,9 @@ class Generator:
         each, at = f"e{number}", f"i{number}"
         inside = replace(place, depth=place.depth + 1, variables=(*place.variables, each, at))
         items = ", ".join(str(self.random.randint(0, 9)) for _ in range(self.random.randint(0, 3)))
-        task: Node = {"for": {"each": each, "at": at, "in": "${ [%s] }" % items}}
+        task: Node = {"for": {"each": each, "at": at, "in": expression(f"[{items}]")}}
         if self._chance(0.25):
-            task["while"] = "${ $%s < %d }" % (at, self.random.randint(0, 3))
+            task["while"] = expression(f"${at} < {self.random.randint(0, 3)}")
         return {**task, "do": self._list(inside, 3)}
 
     def _fork(self, name: str, place: _Place) -> Node:
@@ -235,7 +235,7 @@ class Generator:
             kind, status = self.random.choice(_ERRORS)
             catch["errors"] = {"with": self.random.choice(({"status": status}, {"type": ERROR_BASE + kind}))}
         if self._chance(0.2):
-            catch[self.random.choice(("when", "exceptWhen"))] = "${ $%s.status == 503 }" % error
+            catch[self.random.choice(("when", "exceptWhen"))] = expression(f"${error}.status == 503")
         if self._chance(0.6):
             catch["retry"] = self._retry(error)
         if self._chance(0.7) or "retry" not in catch:
@@ -255,12 +255,12 @@ class Generator:
         if self._chance(0.2):
             retry["limit"]["duration"] = self._length(5)
         if self._chance(0.15):
-            retry["when"] = "${ $%s.status == 503 }" % error
+            retry["when"] = expression(f"${error}.status == 503")
         return retry
 
     def _wait(self, name: str, place: _Place) -> Node:
         if self._chance(0.2):
-            return {"wait": "${ {seconds: %d} }" % (self.unit_s * self.random.randint(1, 3))}
+            return {"wait": expression(f"{{seconds: {self.unit_s * self.random.randint(1, 3)}}}")}
         return {"wait": self._length(5)}
 
     def _emit(self, name: str, place: _Place) -> Node:
@@ -289,8 +289,12 @@ class Generator:
         return {"call": "human:1.0.0@default", "with": {"role": "lead", "title": f"{name}?", "form": form}}
 
 
+def expression(program: str) -> str:
+    return "${ " + program + " }"
+
+
 def _counting(key: str) -> str:
-    return "${ $context + {%s: (($context.%s // 0) + 1)} }" % (key, key)
+    return expression(f"$context + {{{key}: (($context.{key} // 0) + 1)}}")
 
 
 def _name_of(task: Node) -> str:

@@ -111,7 +111,7 @@ class SimulatedJournal:
             try:
                 outcomes.append((job.future, job.work(), None))
                 job.committed()
-            except Exception as error:  # noqa: BLE001  whoever waits is told
+            except Exception as error:
                 outcomes.append((job.future, None, error))
         at = max(self._loop.time(), self._acknowledged_at) + self._moment(self._weather.slowest_commit_s)
         self._acknowledged_at = at
@@ -189,10 +189,10 @@ class SimulatedJournal:
         return await self._read(lambda: self._disk.runnable(now, limit))
 
     async def next_wake(self) -> float | None:
-        return await self._read(lambda: self._disk.next_wake())
+        return await self._read(self._disk.next_wake)
 
     async def open_semantics(self) -> Mapping[int, Sequence[str]]:
-        return await self._read(lambda: self._disk.open_semantics())
+        return await self._read(self._disk.open_semantics)
 
     async def run(self, run_id: str) -> Run | None:
         return await self._read(lambda: self._disk.run(run_id))
@@ -200,9 +200,7 @@ class SimulatedJournal:
     async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]:
         return await self._read(lambda: self._disk.count(batch=batch))
 
-    async def requests(
-        self, *, run_id: str | None = None, status: RequestStatus | None = None
-    ) -> Sequence[Request]:
+    async def requests(self, *, run_id: str | None = None, status: RequestStatus | None = None) -> Sequence[Request]:
         return await self._read(lambda: self._disk.requests(run_id=run_id, status=status))
 
     async def close(self) -> None:

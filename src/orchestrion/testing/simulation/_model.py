@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from orchestrion.core import Entry, EntryKind, EntryStatus, Json, iso
+from orchestrion.core import Answer, Entry, EntryKind, EntryStatus, Json, Run, RunStatus, iso
 from orchestrion.expressions import ExpressionError
 
 from ._generate import ERROR_BASE
@@ -34,8 +34,8 @@ class Raised(Exception):
         self.instance = instance
 
     @property
-    def facts(self) -> tuple[str, int, str]:
-        return self.type, self.status, self.instance
+    def facts(self) -> list[Json]:
+        return [self.type, self.status, self.instance]
 
 
 class Stopped(Exception):
@@ -93,6 +93,12 @@ class Line:
 
     context: Json = None
     partial: bool = False
+    since: float = 0.0
+    """When the last step was over: nothing of the next may have happened before."""
+
+    def beside(self, *, partial: bool) -> "Line":
+        """A line that starts where this one is."""
+        return Line(self.context, partial or self.partial, self.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,11 @@ class Model:
 
     document: Node
     record: Record
-    workflow: str
-    run_id: str
-    children: Mapping[str, tuple[str, Json, Mapping[str, Any] | None]]
-    """Child run → how it ended: status, output, problem."""
+    children: Mapping[str, Run]
+    began: Mapping[str, float]
+    """Key of a call → when the world last saw it begin."""
+    answers: Mapping[str, Sequence[Answer]]
+    """Key of a question → what was said about it."""
 
     def outcome(self, value: Json, *, partial: bool) -> tuple[str, Json]:
         """`("completed", output)`, or `("faulted", facts)`. Raises: Stopped, Wrong."""
@@ -151,9 +158,7 @@ class Model:
             index = index + 1 if then == "continue" else names.index(then)
         return output, False
 
-    def _task(
-        self, line: Line, scope: Scope, task: Node, key: str, pointer: str, raw: Json
-    ) -> tuple[Json, bool, str]:
+    def _task(self, line: Line, scope: Scope, task: Node, key: str, pointer: str, raw: Json) -> tuple[Json, bool, str]:
         """Output, whether the workflow is to end, and where to go."""
         try:
             if "if" in task and not _holds(self._fill(line, scope, key, task["if"], raw, pointer)):
@@ -228,6 +233,7 @@ class Model:
             raise Wrong(f"{key} was left waiting")
         if entry.ended_at is None or entry.ended_at < until - EPSILON_S:
             raise Wrong(f"{key} ended at {entry.ended_at}, before {until}")
+        line.since = until
 
     def _within(self, line: Line, key: str, pointer: str, seconds: float, body: Any) -> Any:
         place = f"{key}/deadline"
@@ -246,6 +252,7 @@ class Model:
                 self._beside(line, body)
                 if cast("float", self.record.entries[place].ended_at) < decided["at"] - EPSILON_S:
                     raise Wrong(f"{place} fired before its time")
+                line.since = max(line.since, decided["at"])
                 raise Raised("timeout", 408, pointer)
             case _:
                 if not line.partial:
@@ -255,7 +262,7 @@ class Model:
     def _beside(self, line: Line, body: Any) -> bool:
         """Walk what lost, as far as its record goes. Nothing of it counts; whether it had failed."""
         try:
-            body(Line(context=line.context, partial=True))
+            body(line.beside(partial=True))
         except Stopped:
             return False
         except Raised:
@@ -276,6 +283,7 @@ class Model:
         entry = self.record.take(key, EntryKind.LEAF, partial=line.partial)
         if entry.input != arguments or entry.function.partition(":")[0] != function:
             raise Wrong(f"{key} was called with {entry.input!r} where the document gives {arguments!r}")
+        self._in_order(line, key)
         denied = function != "compute" and (gate == "deny" or not approved)
         if entry.status is EntryStatus.COMPLETED:
             if denied:
@@ -290,6 +298,14 @@ class Model:
             raise Wrong(f"{key} may be repeated, and was interrupted all the same")
         raise Raised(problem["type"], problem["status"], problem.get("instance") or pointer)
 
+    def _in_order(self, line: Line, key: str) -> None:
+        """The call began after what stands before it was over."""
+        began_at, entry = self.began.get(key), self.record.entries[key]
+        if began_at is not None and began_at < line.since - EPSILON_S:
+            raise Wrong(f"{key} began at {began_at}, before the step before it was over at {line.since}")
+        if entry.ended_at is not None:
+            line.since = entry.ended_at
+
     def _interruptions(self, key: str) -> int:
         """How often a person was asked what became of the call."""
         count = 0
@@ -301,17 +317,26 @@ class Model:
     def _approved(self, line: Line, key: str) -> bool:
         entry = self.record.take(key, EntryKind.REQUEST, partial=line.partial)
         if entry.status is EntryStatus.COMPLETED:
-            return cast("Mapping[str, Any]", entry.output)["verdict"] == "approved"
+            return self._taken(line, entry).verdict == "approved"
         return False
 
     def _human(self, line: Line, key: str, pointer: str) -> Json:
         entry = self.record.take(f"{key}/answer", EntryKind.REQUEST, partial=line.partial)
         if entry.status is not EntryStatus.COMPLETED:
             raise Wrong(f"{key}/answer is {entry.status}")
-        answer = cast("Mapping[str, Any]", entry.output)
-        if answer["verdict"] != "answered":
+        answer = self._taken(line, entry)
+        if answer.verdict != "answered":
             raise Raised("runtime", 409, pointer)
-        return {**answer["value"], "by": answer["by"], "at": iso(answer["at"])}
+        return {**cast("Mapping[str, Json]", answer.value.value), "by": answer.by, "at": iso(answer.at)}
+
+    def _taken(self, line: Line, entry: Entry) -> Answer:
+        """The recorded answer, which somebody must have given."""
+        answer = Answer.from_json(entry.output)
+        given = [(said.verdict, said.at, said.value.value) for said in self.answers.get(entry.key, ())]
+        if (answer.verdict, answer.at, answer.value.value) not in given:
+            raise Wrong(f"{entry.key} took an answer that nobody gave: {entry.output!r}")
+        line.since = answer.at
+        return answer
 
     def _emit(self, line: Line, scope: Scope, task: Node, key: str, pointer: str, given: Json) -> Json:
         event = cast("Mapping[str, Json]", self._fill(line, scope, key, task["emit"]["event"]["with"], given, pointer))
@@ -328,18 +353,22 @@ class Model:
         entry = self.record.entries.get(key)
         if entry is not None and not awaited:
             self.record.visited.add(key)
+            if entry.status is not EntryStatus.COMPLETED or entry.input != arguments:
+                raise Wrong(f"{key} is {entry.status}, and nobody waits for it")
             return given
         entry = self.record.take(key, EntryKind.CHILD, partial=line.partial)
         if entry.input != arguments:
             raise Wrong(f"{key} began a child with {entry.input!r} where the document gives {arguments!r}")
         began = entry.why if entry.status is EntryStatus.COMPLETED else entry.output
-        status, output, problem = self.children[cast("Mapping[str, str]", began)["run"]]
+        child = self.children[cast("Mapping[str, str]", began)["run"]]
+        line.since = child.ended_at or line.since
         if entry.status is EntryStatus.COMPLETED:
-            if status != "completed" or output != entry.output:
-                raise Wrong(f"{key} took {entry.output!r} from a child that is {status} with {output!r}")
+            if child.status is not RunStatus.COMPLETED or child.output != entry.output:
+                raise Wrong(f"{key} took {entry.output!r} from a child that is {child.status} with {child.output!r}")
             return entry.output
+        problem = cast("Mapping[str, Any] | None", child.problem)
         if entry.status is not EntryStatus.FAILED or problem is None:
-            raise Wrong(f"{key} is {entry.status}, and its child is {status}")
+            raise Wrong(f"{key} is {entry.status}, and its child is {child.status}")
         raise Raised(problem["type"], problem["status"], problem.get("instance") or pointer)
 
     # --- structure ---
@@ -358,9 +387,7 @@ class Model:
         items = cast("Sequence[Json]", self._fill(line, scope, key, task["for"]["in"], given, pointer))
         output = given
         for index, item in enumerate(items):
-            inside = Scope(
-                scope.input, {**scope.variables, task["for"]["each"]: item, task["for"]["at"]: index}
-            )
+            inside = Scope(scope.input, {**scope.variables, task["for"]["each"]: item, task["for"]["at"]: index})
             if "while" in task and not _holds(self._fill(line, inside, key, task["while"], output, pointer)):
                 break
             output, ends = self._list(line, inside, task["do"], f"{key}/for/{index}", f"{pointer}/do", output)
@@ -377,23 +404,21 @@ class Model:
             output, ends, then = self._task(inner, scope, branches[index][name], place, at, given)
             return output, ends or then == "end"
 
-        def own(*, partial: bool) -> Line:
-            return Line(context=line.context, partial=partial or line.partial)
-
         decided = self.record.choice(f"{base}/join")
         others = [i for i in range(len(branches)) if decided is not None and i not in decided.values()]
         failed = [self._beside(line, lambda inner, index=index: walk(index, inner)) for index in others]
         if decided is None:
-            return self._joined(line, task, [lambda i=i: walk(i, own(partial=False)) for i in range(len(branches))])
-        chosen = next(iter(decided.values()))
+            return self._joined(line, task, [lambda inner, i=i: walk(i, inner) for i in range(len(branches))])
+        chosen, inner = next(iter(decided.values())), line.beside(partial=False)
         try:
-            result = walk(chosen, own(partial=False))
+            result = walk(chosen, inner)
         except Raised:
             if "winner" in decided and not all(failed):
                 raise Wrong(f"{base}/join: branch {chosen} failed while others had not") from None
             raise
         if "failed" in decided:
             raise Wrong(f"{base}/join says that branch {chosen} failed, and it cannot have")
+        line.since = inner.since
         return result
 
     def _joined(self, line: Line, task: Node, branches: Sequence[Any]) -> tuple[Json, bool]:
@@ -401,16 +426,19 @@ class Model:
         if task["fork"]["compete"] and not line.partial:
             raise Wrong("a race ended without a recorded winner")
         results: list[tuple[Json, bool]] = []
-        stopped = False
+        stopped, ends_at = False, line.since
         for branch in branches:
+            inner = line.beside(partial=False)
             try:
-                results.append(branch())
+                results.append(branch(inner))
+                ends_at = max(ends_at, inner.since)
             except (Stopped, Raised):
                 if not line.partial:
                     raise Wrong("a branch failed, and no choice says so") from None
                 stopped = True
         if stopped or task["fork"]["compete"]:
             raise Stopped
+        line.since = ends_at
         return [output for output, _ in results], any(ends for _, ends in results)
 
     def _try(self, line: Line, scope: Scope, task: Node, key: str, pointer: str, given: Json) -> tuple[Json, bool]:

@@ -1,7 +1,6 @@
 """What stands outside the platform in a simulation: functions with effects, a policy, and everything that was seen of them."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -53,7 +52,9 @@ class Performed:
 
     run_id: str
     key: str
+    function: str
     operation: str
+    idempotent: bool
     idempotency_key: str
     arguments: Json
     began_at: float
@@ -72,14 +73,16 @@ class World:
     time: SimulatedTime
     unit_s: float
     performed: list[Performed] = field(default_factory=list[Performed])
-    effects: Counter[str] = field(default_factory=Counter[str])
-    """Idempotency key → how often an effect under it happened; the other side does what it knows already only once."""
-    began: Callable[[Performed, Invocation], None] = lambda _, __: None  # noqa: E731
+    began: Callable[[Performed, Invocation], None] = lambda _, __: None
     stubborn: float = 0.0
     """The probability that a function does not stop when it is cancelled."""
 
     def catalog(self) -> Catalog:
         return _Few([*(SimulatedFunction(name, self) for name in NATURES), Human()])
+
+    def happened(self, run_id: str, key: str) -> bool:
+        """Whether the effect of a call was reached, as somebody finds out by looking."""
+        return any(call.happened for call in self.performed if (call.run_id, call.key) == (run_id, key))
 
     def duration_s(self) -> float:
         """Most calls are quick; some take as long as a timeout."""
@@ -92,6 +95,8 @@ class World:
         call = Performed(
             run_id=context.run_id,
             key=invocation.key,
+            function=name,
+            idempotent=NATURES[name][1] if invocation.idempotent is None else invocation.idempotent,
             operation=invocation.operation(),
             idempotency_key=context.idempotency_key,
             arguments=arguments,
@@ -102,19 +107,14 @@ class World:
         patience, fate = self.duration_s(), self.random.random()
         try:
             await asyncio.sleep(patience * fate)
-            self._happen(call, NATURES[name][0])
+            call.happened = True
             await asyncio.sleep(patience * (1 - fate))
         except asyncio.CancelledError:
             if self.random.random() >= self.stubborn:
                 raise
             await asyncio.sleep(patience)
-            self._happen(call, NATURES[name][0])
+            call.happened = True
         return self._answer(call, arguments)
-
-    def _happen(self, call: Performed, effect: Effect) -> None:
-        call.happened = True
-        if effect == "write":
-            self.effects[call.idempotency_key] += 1
 
     def _answer(self, call: Performed, arguments: Mapping[str, Json]) -> Outcome:
         call.ended_at = self.time.now()

@@ -63,9 +63,7 @@ class Strand:
         self.context = inner.context
 
 
-async def within(
-    strand: Strand, key: str, pointer: str, seconds: float, body: Callable[[Strand], Awaitable[T]]
-) -> T:
+async def within(strand: Strand, key: str, pointer: str, seconds: float, body: Callable[[Strand], Awaitable[T]]) -> T:
     """`body` on a line of its own, against a deadline.
 
     What it exported counts however it ended by itself. When the deadline came first nothing of it does: a later walk, which

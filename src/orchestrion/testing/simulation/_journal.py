@@ -1,5 +1,6 @@
 """A journal whose writes become durable a moment later, together with others, or not at all."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -34,6 +35,8 @@ class _Job:
     future: Written
     work: Callable[[], object]
     committed: Callable[[], None]
+    fence: tuple[str, int] | None = None
+    """The run it writes about, and the epoch; None for what reads before it writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,8 @@ class SimulatedJournal:
 
     Writes queue up as they do at the writer's thread of the durable journal: what is queued is committed together, in order, and
     acknowledged in order, a little later. A process that dies in between has lost what was queued; what was committed is
-    durable, acknowledged or not. A commit that fails takes all its transactions with it, and none of the next.
+    durable, acknowledged or not. A commit that fails takes all its transactions with it, and what the same runs
+    have queued behind them.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class SimulatedJournal:
         self._tried_again = tried_again
         self._tell = tell
         self._queue: list[_Job] = []
+        self._spoilt: set[tuple[str, int]] = set()
         self._committing = False
         self._acknowledged_at = 0.0
         self.changed_by_others = False
@@ -85,10 +90,15 @@ class SimulatedJournal:
 
     # --- the writer ---
 
-    def _submit(self, work: Callable[[], object], committed: Callable[[], None] = lambda: None) -> Written:
+    def _submit(
+        self,
+        work: Callable[[], object],
+        committed: Callable[[], None] = lambda: None,
+        fence: tuple[str, int] | None = None,
+    ) -> Written:
         future = Written(loop=self._loop)
         if not self.dead:
-            self._queue.append(_Job(future, work, committed))
+            self._queue.append(_Job(future, work, committed, fence))
             if not self._committing:
                 self._committing = True
                 self._loop.call_later(self._moment(self._weather.slowest_commit_s), self._commit)
@@ -104,9 +114,10 @@ class SimulatedJournal:
         self._tell(f"commit of {len(batch)} fails" if failed else f"commit of {len(batch)}")
         outcomes: list[tuple[Written, object, BaseException | None]] = []
         for job in batch:
-            if failed:
-                error: BaseException | None = TransientError("store-busy", "The store is busy.")
-                outcomes.append((job.future, None, error))
+            if failed or job.fence in self._spoilt:
+                if job.fence is not None:
+                    self._spoilt.add(job.fence)
+                outcomes.append((job.future, None, TransientError("store-busy", "The store is busy.")))
                 continue
             try:
                 outcomes.append((job.future, job.work(), None))
@@ -121,7 +132,7 @@ class SimulatedJournal:
             self._loop.call_later(self._moment(self._weather.slowest_commit_s), self._commit)
 
     async def _do(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return cast("T", await self._submit(lambda: at_once(work())))
+        return cast("T", await asyncio.shield(self._submit(lambda: at_once(work()))))
 
     async def _read(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         await self._pause()
@@ -142,7 +153,7 @@ class SimulatedJournal:
             done = self._disk.write(run_id, epoch, writes)
             return done.result()
 
-        return self._submit(work, lambda: self._heard(run_id, writes))
+        return self._submit(work, lambda: self._heard(run_id, writes), (run_id, epoch))
 
     async def keep_document(self, digest: str, source: str) -> None:
         await self._do(lambda: self._disk.keep_document(digest, source))
@@ -167,7 +178,7 @@ class SimulatedJournal:
 
     async def retry(self, run_id: str, by: str) -> Run:
         future = self._submit(lambda: at_once(self._disk.retry(run_id, by)), self._tried_again)
-        return cast("Run", await future)
+        return cast("Run", await asyncio.shield(future))
 
     async def late(self, run_id: str, entry: Entry) -> None:
         await self._do(lambda: self._disk.late(run_id, entry))

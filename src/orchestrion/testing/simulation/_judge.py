@@ -10,7 +10,7 @@ from ._journal import at_once
 from ._model import Model, Node, Record, Stopped, Wrong
 from ._people import People
 from ._watch import Watch
-from ._world import NATURES, World
+from ._world import NATURES, Performed, World
 
 CANCEL_SLACK_S = 15.0
 """How long after an accepted cancel a run may still end otherwise: its end was on its way, or a poll was not due yet."""
@@ -61,19 +61,26 @@ class Judge:
             document=self.documents[run.digest],
             record=Record(entries, seen.first),
             children={run_id: self._run(run_id) for run_id in self.watch.runs},
-            began={call.key: call.began_at for call in self.world.performed if call.run_id == run.id},
+            performed=self._performed(run),
             answers=self._answers(run),
         )
         try:
             status, result = model.outcome(run.input, partial=run.status is RunStatus.CANCELLED)
         except Stopped:
             status, result = "cancelled", None
-        if unvisited := model.record.unvisited():
+        if unvisited := model.record.unvisited(tried_again=run.attempt > 1):
             raise Wrong(f"the document does not account for {', '.join(unvisited)}")
         open_kinds = {EntryKind.LEAF, EntryKind.REQUEST, EntryKind.CHILD}
         if left := [key for key, e in entries.items() if e.status is EntryStatus.INTENT and e.kind in open_kinds]:
             raise Wrong(f"{left[0]} was left open")
         _compare_end(run, status, result)
+
+    def _performed(self, run: Run) -> Mapping[str, Sequence[Performed]]:
+        found: dict[str, list[Performed]] = {}
+        for call in self.world.performed:
+            if call.run_id == run.id:
+                found.setdefault(call.key, []).append(call)
+        return found
 
     def _answers(self, run: Run) -> Mapping[str, Sequence[Answer]]:
         """Key → what was said about it."""
@@ -86,7 +93,13 @@ class Judge:
     def _cancel_wrong(self) -> list[str]:
         root, at = self._run(self.people.root), self.people.cancelled_at
         slack_s = CANCEL_SLACK_S + 2 * self.poll_s
-        if at is None or root.status is RunStatus.CANCELLED or root.ended_at is None or root.ended_at - at < slack_s:
+        if (
+            at is None
+            or self.people.retried
+            or root.status is RunStatus.CANCELLED
+            or root.ended_at is None
+            or root.ended_at - at < slack_s
+        ):
             return []
         return [f"a cancel was accepted, and the run was {root.status} {root.ended_at - at:.1f} s later"]
 

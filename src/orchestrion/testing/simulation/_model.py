@@ -5,6 +5,7 @@ what may happen either way (who won, which timeout fired, what a function or a p
 record that holds less than the walk needs, or more than it visits, is wrong.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -14,10 +15,12 @@ from orchestrion.expressions import ExpressionError
 
 from ._generate import ERROR_BASE
 from ._programs import evaluate
+from ._world import Performed
 
 Node = Mapping[str, Any]
 
 EPSILON_S = 1e-4
+_LEFT = re.compile(r"/(jitter|failed)~\d+$")
 
 
 class Wrong(Exception):
@@ -77,13 +80,19 @@ class Record:
         self.visited.add(key)
         return cast("Mapping[str, Any]", entry.output)
 
-    def unvisited(self) -> list[str]:
-        """Entries that nothing in the document accounts for."""
+    def unvisited(self, *, tried_again: bool) -> list[str]:
+        """Entries that nothing in the document accounts for.
+
+        What a failed attempt recorded about its own failure stays where it is when a person sets the run going again.
+        """
         apart = {EntryKind.NOTE, EntryKind.SCOPE}
         return [
             key
             for key, entry in self.entries.items()
-            if key not in self.visited and entry.kind not in apart and key != "/cancel"
+            if key not in self.visited
+            and entry.kind not in apart
+            and key != "/cancel"
+            and not (tried_again and _LEFT.search(key))
         ]
 
 
@@ -116,8 +125,8 @@ class Model:
     document: Node
     record: Record
     children: Mapping[str, Run]
-    began: Mapping[str, float]
-    """Key of a call → when the world last saw it begin."""
+    performed: Mapping[str, Sequence[Performed]]
+    """Key of a call → what the world saw of it."""
     answers: Mapping[str, Sequence[Answer]]
     """Key of a question → what was said about it."""
 
@@ -283,26 +292,35 @@ class Model:
         entry = self.record.take(key, EntryKind.LEAF, partial=line.partial)
         if entry.input != arguments or entry.function.partition(":")[0] != function:
             raise Wrong(f"{key} was called with {entry.input!r} where the document gives {arguments!r}")
-        self._in_order(line, key)
         denied = function != "compute" and (gate == "deny" or not approved)
         if entry.status is EntryStatus.COMPLETED:
             if denied:
                 raise Wrong(f"{key} was performed though it was refused")
+            self._in_order(line, entry)
             return entry.output
         if entry.status is not EntryStatus.FAILED:
             raise Wrong(f"{key} was left unanswered")
         problem = cast("Mapping[str, Any]", entry.problem)
         if denied != (problem["status"] == 403):
             raise Wrong(f"{key} failed with {problem!r}, refused: {denied}")
+        if not denied:
+            self._in_order(line, entry)
         if problem.get("code") == "interrupted" and function != "post" and not interruptions:
             raise Wrong(f"{key} may be repeated, and was interrupted all the same")
         raise Raised(problem["type"], problem["status"], problem.get("instance") or pointer)
 
-    def _in_order(self, line: Line, key: str) -> None:
-        """The call began after what stands before it was over."""
-        began_at, entry = self.began.get(key), self.record.entries[key]
-        if began_at is not None and began_at < line.since - EPSILON_S:
-            raise Wrong(f"{key} began at {began_at}, before the step before it was over at {line.since}")
+    def _in_order(self, line: Line, entry: Entry) -> None:
+        """The call gave what is recorded, and began after what stands before it was over."""
+        problem = cast("Mapping[str, Any]", entry.problem or {})
+        calls = self.performed.get(entry.key, ())
+        said = {"type": problem.get("type"), "status": problem.get("status")} if problem else None
+        given = [call for call in calls if call.ended_at and (call.output, call.problem) == (entry.output, said)]
+        if not given and not self._interruptions(entry.key) and problem.get("code") != "interrupted":
+            raise Wrong(f"{entry.key} is recorded as {entry.output or said!r}, which the world never answered")
+        if given and given[-1].began_at < line.since - EPSILON_S:
+            raise Wrong(
+                f"{entry.key} began at {given[-1].began_at}, before the step before it was over at {line.since}"
+            )
         if entry.ended_at is not None:
             line.since = entry.ended_at
 

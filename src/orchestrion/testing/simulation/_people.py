@@ -135,10 +135,10 @@ class People:
 
     async def _answer_again(self, engine: Engine, journal: SimulatedJournal) -> bool:
         """Some answer a second time, which nobody must take."""
-        for (request_id, _), plan in self.plans.items():
+        for (request_id, created_at), plan in self.plans.items():
             if plan.accepted and not plan.done:
                 request = at_once(self.disk.request(request_id))
-                if request is not None:
+                if request is not None and request.created_at == created_at:
                     await self._answer(request, plan, engine, journal)
                     return True
         return False

@@ -34,6 +34,10 @@ from ._world import ArgumentGate, NoSecrets, Shelf, World, run_of
 ROOT = "root"
 LARGEST = 14
 """Tasks of the largest documents, about."""
+SLACK_S = 15.0
+"""How long it may take to notice that a time has come, with commits that fail on the way."""
+CROWDED_UNITS = 8
+"""How much longer when only one or two runs may be in memory, and others are there."""
 PATIENCE_UNITS = 400
 """A simulation that has not ended after so many units of time is stuck."""
 
@@ -83,10 +87,12 @@ class Simulation:
         self.time = SimulatedTime()
         self.trace: list[str] = []
         self.verbose = verbose
-        self.watch = Watch(self.time.now, self.tell)
+        self.poll_s = max(0.5, self.unit_s / 2)
+        self.watch = Watch(self.time.now, self.tell, slack_s=0)
         self.world = World(Random(f"{seed} world"), self.time, self.unit_s, began=self.watch.performs)  # noqa: S311
         self.faults = Faults.drawn(Random(f"{seed} faults"), self.unit_s)  # noqa: S311
         self.world.stubborn = self.faults.stubborn
+        self.watch.slack_s = SLACK_S + self.poll_s + (CROWDED_UNITS * self.unit_s if self.faults.concurrency < 5 else 0)
         self.disk = cast("Journal", MemoryJournal(self.time))
         self.people = People(
             random=Random(f"{seed} people"),  # noqa: S311
@@ -100,7 +106,6 @@ class Simulation:
         )
         self.documents = [_read(node) for node in self.nodes]
         self.interpreter = Interpreter(Evaluator(self.random))
-        self.poll_s = max(0.5, self.unit_s / 2)
         self.steps = 0
         self.lives = 0
 
@@ -168,6 +173,7 @@ class Simulation:
             tell=self.tell,
         )
         self.lives += 1
+        self.watch.awake_since = self.time.now()
         self.tell(f"process {self.lives} starts")
         try:
             over = loop.run(self._main(journal))
@@ -252,7 +258,7 @@ async def _follow(engine: Engine, poll_s: float, wrong: Callable[[str], None]) -
     try:
         async for _ in engine.follow(poll_s):
             pass
-    except Exception as error:  # noqa: BLE001  whatever it is, a process would end with it
+    except Exception as error:
         wrong(f"nobody follows the runs any more: {type(error).__name__}: {error}")
 
 

@@ -40,8 +40,12 @@ class Watch:
 
     now: Callable[[], float]
     tell: Callable[[str], None]
+    slack_s: float
+    """How late a timer may ring while a process is there to hear it."""
     runs: dict[str, RunSeen] = field(default_factory=dict[str, RunSeen])
     wrong: list[str] = field(default_factory=list[str])
+    awake_since: float = 0.0
+    """Since when a process has been there, with nobody interfering."""
 
     def began(self, run: Run) -> None:
         self.runs.setdefault(run.id, RunSeen(run.id))
@@ -52,7 +56,7 @@ class Watch:
 
     def tried_again(self, run: Run, entries: Sequence[Entry]) -> None:
         """A person set the run going again: part of its record became notes, part is open again."""
-        seen = self.runs[run.id]
+        seen, self.awake_since = self.runs[run.id], self.now()
         seen.ended = run.status.ended
         seen.entries = {entry.key: entry for entry in entries}
         seen.first = {key: entry for key, entry in seen.first.items() if key in seen.entries}
@@ -84,9 +88,23 @@ class Watch:
         before = seen.entries.get(entry.key)
         if before is not None:
             self._compare(before, entry)
+        self._late(entry)
         seen.entries[entry.key] = entry
         seen.first.setdefault(entry.key, entry)
         seen.committed_at[entry.key] = self.now()
+
+    def _late(self, entry: Entry) -> None:
+        """Whoever is awake notices in time that a deadline has passed."""
+        output = cast("Mapping[str, float]", entry.output) if isinstance(entry.output, Mapping) else {}
+        if entry.kind is EntryKind.TIMER and entry.status is EntryStatus.COMPLETED:
+            at = output["until"]
+        elif entry.kind is EntryKind.CHOICE and output.get("first") == "deadline":
+            at = output["at"]
+        else:
+            return
+        late_s = (entry.ended_at or 0) - max(at, self.awake_since)
+        if late_s > self.slack_s:
+            self.wrong.append(f"{entry.key} rang {late_s:.1f} s late")
 
     def _compare(self, before: Entry, after: Entry) -> None:
         """What is over stays as it was; a deadline stays where it is."""

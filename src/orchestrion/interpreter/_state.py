@@ -69,26 +69,24 @@ async def within(strand: Strand, key: str, pointer: str, seconds: float, body: C
     What it exported counts however it ended by itself. When the deadline came first nothing of it does: a later walk, which
     finds the deadline recorded and does not enter the body, could not know it.
     """
-    inner: Strand | None = None
-    own: OrchestrionError | None = None
+    inner: list[Strand] = []
+    failures: list[OrchestrionError] = []
 
     async def run(effects: Effects) -> T:
-        nonlocal inner, own
-        inner = strand.inside(effects=effects)
+        inner.append(strand.inside(effects=effects))
         try:
-            return await body(inner)
+            return await body(inner[0])
         except OrchestrionError as error:
-            own = error
+            failures.append(error)
             raise
 
     try:
         result = await strand.effects.within(key, pointer, seconds, run)
     except OrchestrionError as error:
-        if inner is not None and error is own:
-            strand.leave(inner)
+        if error in failures:
+            strand.leave(inner[0])
         raise
-    if inner is not None:
-        strand.leave(inner)
+    strand.leave(inner[0])
     return result
 
 

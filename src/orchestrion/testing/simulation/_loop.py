@@ -59,14 +59,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run until the coroutine returns. Raises: Died."""
-        asyncio._set_running_loop(self)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType] it is there for authors of event loops
+        asyncio._set_running_loop(self)
         try:
             main = self.create_task(coroutine)
             while not main.done():
                 self._step()
             return main.result()
         finally:
-            asyncio._set_running_loop(None)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType] it is there for authors of event loops
+            asyncio._set_running_loop(None)
 
     def _step(self) -> None:
         timers, time = self._timers, self._time
@@ -85,14 +85,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             raise Died
         self.steps += 1
         time.elapsed_s += self._random.random() * LONGEST_STEP_S
-        handle._run()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType] handles are run by event loops
+        handle._run()
 
     def unnoticed(self) -> list[str]:
         """Failures of tasks that nobody ever looked at, which asyncio would print to the terminal."""
         return [
             f"nobody noticed that a task failed: {task.exception()!r}"
             for task, _ in self._tasks
-            if task.done() and not task.cancelled() and task._log_traceback  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] what asyncio itself asks before it complains
+            if task.done() and not task.cancelled() and task._log_traceback
         ]
 
     def bury(self) -> None:
@@ -100,13 +100,13 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._closed = True
         self._ready.clear()
         self._timers.clear()
-        asyncio._set_running_loop(self)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType] it is there for authors of event loops
+        asyncio._set_running_loop(self)
         try:
             for task, context in self._tasks:
                 if not task.done():
                     context.run(_close, task)
         finally:
-            asyncio._set_running_loop(None)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType] it is there for authors of event loops
+            asyncio._set_running_loop(None)
         self._tasks.clear()
         self._ready.clear()
         self._timers.clear()
@@ -144,9 +144,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)
 
-    def create_task(
+    def create_task(  # pyright: ignore[reportIncompatibleMethodOverride] generators are no longer tasks
         self,
-        coro: Coroutine[Any, Any, T],  # pyright: ignore[reportIncompatibleMethodOverride] generators are no longer tasks
+        coro: Coroutine[Any, Any, T],
         *,
         name: str | None = None,
         context: contextvars.Context | None = None,
@@ -175,12 +175,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
 def _close(task: "asyncio.Task[Any]") -> None:
     """Unwind a task that will never run again. Its `finally` blocks run, in a world that no longer listens."""
-    task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue] gather and shield do the same
+    task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue] asyncio itself sets it for whom nobody waits
     coroutine = task.get_coro()
     for _ in range(10):
         try:
-            if coroutine is not None:
-                coroutine.close()  # pyright: ignore[reportAttributeAccessIssue] tasks are made of coroutines here
+            coroutine.close()
         except RuntimeError:
             continue  # it awaits something in a `finally`: again
         except BaseException:  # noqa: S110  a dead process has nobody to tell

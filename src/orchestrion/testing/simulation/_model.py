@@ -6,9 +6,10 @@ record that holds less than the walk needs, or more than it visits, is wrong.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from orchestrion.core import Answer, Entry, EntryKind, EntryStatus, Json, Run, RunStatus, iso
 from orchestrion.expressions import ExpressionError
@@ -18,6 +19,8 @@ from ._programs import evaluate
 from ._world import Performed
 
 Node = Mapping[str, Any]
+
+T = TypeVar("T")
 
 EPSILON_S = 1e-4
 _LEFT = re.compile(r"/(jitter|failed)~\d+$")
@@ -244,7 +247,7 @@ class Model:
             raise Wrong(f"{key} ended at {entry.ended_at}, before {until}")
         line.since = until
 
-    def _within(self, line: Line, key: str, pointer: str, seconds: float, body: Any) -> Any:
+    def _within(self, line: Line, key: str, pointer: str, seconds: float, body: Callable[[Line], T]) -> T:
         place = f"{key}/deadline"
         decided, first = self.record.choice(place), self.record.first.get(place)
         if decided is None:
@@ -268,7 +271,7 @@ class Model:
                     raise Wrong(f"{place} was never decided")
                 return body(line)
 
-    def _beside(self, line: Line, body: Any) -> bool:
+    def _beside(self, line: Line, body: Callable[[Line], object]) -> bool:
         """Walk what lost, as far as its record goes. Nothing of it counts; whether it had failed."""
         try:
             body(line.beside(partial=True))
@@ -424,9 +427,9 @@ class Model:
 
         decided = self.record.choice(f"{base}/join")
         others = [i for i in range(len(branches)) if decided is not None and i not in decided.values()]
-        failed = [self._beside(line, lambda inner, index=index: walk(index, inner)) for index in others]
+        failed = [self._beside(line, partial(walk, index)) for index in others]
         if decided is None:
-            return self._joined(line, task, [lambda inner, i=i: walk(i, inner) for i in range(len(branches))])
+            return self._joined(line, task, [partial(walk, index) for index in range(len(branches))])
         chosen, inner = next(iter(decided.values())), line.beside(partial=False)
         try:
             result = walk(chosen, inner)
@@ -439,7 +442,9 @@ class Model:
         line.since = inner.since
         return result
 
-    def _joined(self, line: Line, task: Node, branches: Sequence[Any]) -> tuple[Json, bool]:
+    def _joined(
+        self, line: Line, task: Node, branches: Sequence[Callable[[Line], tuple[Json, bool]]]
+    ) -> tuple[Json, bool]:
         """All branches; without a recorded choice none may have failed or, competing, won."""
         if task["fork"]["compete"] and not line.partial:
             raise Wrong("a race ended without a recorded winner")

@@ -24,7 +24,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.trace:
         for document in report.documents:
             text = io.StringIO()
-            YAML().dump(document, text)
+            YAML().dump(document, text)  # pyright: ignore[reportUnknownMemberType] ruamel.yaml is untyped here
             yield f"---\n{text.getvalue()}"
         yield from report.trace
     for wrong in report.wrong:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from orchestrion.core import (
     Begin,
@@ -95,7 +95,9 @@ class Watch:
 
     def _late(self, entry: Entry) -> None:
         """Whoever is awake notices in time that a deadline has passed."""
-        output = cast("Mapping[str, float]", entry.output) if isinstance(entry.output, Mapping) else {}
+        output = cast("Mapping[str, Any]", entry.output or {})
+        if entry.kind not in {EntryKind.TIMER, EntryKind.CHOICE}:
+            return
         if entry.kind is EntryKind.TIMER and entry.status is EntryStatus.COMPLETED:
             at = output["until"]
         elif entry.kind is EntryKind.CHOICE and output.get("first") == "deadline":

@@ -96,7 +96,12 @@ async def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
         assert await codes(futures) == ["disk-full"] * 3
         assert [entry.key for entry in await journal.entries("run-1")] == ["/before"]
         store.writer.execute("pragma max_page_count=1000000")
-        await journal.write("run-1", 1, [Put(a_leaf("/after", big))])
+        behind = journal.write("run-1", 1, [Put(a_leaf("/behind"))])
+        assert await codes([behind]) == ["disk-full"], "stored, it would leave a hole where the failed writes belong"
+        await journal.release("run-1")
+        taken = await journal.claim("run-1")
+        assert taken is not None
+        await journal.write("run-1", taken.run.epoch, [Put(a_leaf("/after", big))])
         assert [entry.key for entry in await journal.entries("run-1")] == ["/before", "/after"]
 
 

@@ -52,7 +52,7 @@ from . import _listening as listening
 from ._leaf import beginning, call_of, decide_and_wait, perform_leaf, recorded
 from ._rows import outcome_of, problem_in, stored_labels
 from ._strands import fork, race, within
-from ._walk import Scope, Walk, WalkStopped
+from ._walk import DETACHED, Scope, Walk, WalkStopped
 
 T = TypeVar("T")
 
@@ -296,17 +296,19 @@ class WalkEffects:
             entry = Entry(
                 key=key,
                 kind=EntryKind.CHILD,
-                status=EntryStatus.INTENT,
+                status=EntryStatus.INTENT if start.awaited else EntryStatus.COMPLETED,
                 task=task,
                 function=f"{child.namespace}/{child.workflow}:{child.version}",
                 input=start.input.value,
                 output={"run": child.id},
+                why=None if start.awaited else DETACHED,
                 versions={"document": child.digest},
                 started_at=walk.clock.now(),
+                ended_at=None if start.awaited else walk.clock.now(),
                 epoch=walk.run.epoch,
             )
             await walk.commit(Put(entry), Begin(child))
-        elif entry.status is EntryStatus.INTENT:
+        elif entry.status is EntryStatus.INTENT or entry.why == DETACHED:
             walk.engage(cast("dict[str, str]", entry.output)["run"], walk.run)
         self.require_kind(entry, EntryKind.CHILD)
         if not start.awaited:

@@ -77,7 +77,7 @@ async def finish_cancelled(walk: Walk) -> Run:
         ended_at=now,
         epoch=walk.run.epoch,
     )
-    walk.attach(Put(cancel))
+    walk.attach(Put(cancel), *walk.cancelling_writes())
     stopped = UserError("cancelled", f"The run was cancelled by {by}.")
     return await finish(walk, RunStatus.CANCELLED, error=stopped)
 

@@ -94,6 +94,8 @@ class Engine:
         self._hosts: set[asyncio.Task[None]] = set()
         self._ready: deque[str] = deque()
         self._queued: set[str] = set()
+        self._in_hand: set[str] = set()
+        """Runs that are being claimed or walked; no run is taken twice at once."""
         self._again: set[str] = set()
         self._roots: dict[str, str] = {}
         self._busy: Counter[str] = Counter()
@@ -308,7 +310,7 @@ class Engine:
 
     def _wake(self, run_id: str, root: str) -> None:
         self._roots[run_id] = root
-        if run_id in self._walks:
+        if run_id in self._in_hand:
             self._again.add(run_id)
         elif run_id not in self._queued and not self._stopping:
             self._queued.add(run_id)
@@ -321,12 +323,14 @@ class Engine:
             self._take(self._ready.popleft())
 
     def _take(self, run_id: str, begun: History | None = None) -> None:
+        self._in_hand.add(run_id)
         host = asyncio.ensure_future(self._host(run_id, begun))
         self._hosts.add(host)
         host.add_done_callback(lambda task: self._hosted(task, run_id))
 
     def _hosted(self, task: asyncio.Task[None], run_id: str) -> None:
         self._hosts.discard(task)
+        self._in_hand.discard(run_id)
         root = self._roots.get(run_id, run_id)
         self._busy[root] -= 1
         if not self._busy[root]:
@@ -357,11 +361,17 @@ class Engine:
         walk = Walk(history, journal=self._journal, clock=self._clock, on_write=self._overhear, engage=self._engage)
         self._walks[run_id] = walk
         try:
+            if run_id in self._again:  # news came while the run was being claimed
+                self._again.discard(run_id)
+                await walk.refresh()
             walk.main = asyncio.ensure_future(self._advance(walk))
             ended = await walk.main
             if ended.status.ended and run_id in self._watched:
                 self._ends[run_id] = ended
         except (WalkStopped, asyncio.CancelledError):
+            await self._after_stop(walk)
+        except OrchestrionError as error:
+            walk.stop(error)
             await self._after_stop(walk)
         finally:
             del self._walks[run_id]
@@ -485,7 +495,7 @@ class Engine:
             self._tell_watchers(list(self._watchers))
 
     def _engage(self, run_id: str, by: Run) -> None:
-        if run_id not in self._walks:
+        if run_id not in self._in_hand:
             self._wake(run_id, by.root_id or by.id)
 
     def _after_commit(self, run_id: str, root: str) -> None:

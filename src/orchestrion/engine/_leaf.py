@@ -300,6 +300,13 @@ async def _record(walk: Walk, scope: Scope, ended: Entry) -> None:
         if walk.failure is None and walk.ending is None:
             walk.attach(Put(replace(ended, key=f"{ended.key}!late", kind=EntryKind.NOTE)))
         elif walk.failure is not None:
-            await walk.journal.late(walk.run.id, ended)
+            await _keep_late(walk, ended)
         raise WalkStopped
     await walk.commit(Put(ended))
+
+
+async def _keep_late(walk: Walk, ended: Entry) -> None:
+    try:
+        await walk.journal.late(walk.run.id, ended)
+    except OrchestrionError as error:
+        log.warning("The late outcome at %s of run %s could not be kept: %s", ended.key, walk.run.id, error)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from orchestrion.core import (
@@ -79,7 +80,7 @@ async def within(effects: "WalkEffects", key: str, task: str, seconds: float, bo
     walk, choice = effects.walk, f"{key}/deadline"
     entry = walk.entries.get(choice)
     if entry is None:
-        entry = _deadline(walk, choice, task, walk.clock.now() + seconds)
+        entry = _deadline(walk, choice, task, seconds)
         walk.post(Put(entry))
     outcome = cast("dict[str, Json]", entry.output)
     if outcome.get("first") == "deadline":
@@ -94,7 +95,9 @@ async def within(effects: "WalkEffects", key: str, task: str, seconds: float, bo
             await strands.wait(asyncio.FIRST_COMPLETED, timeout_s=remaining)
             await walk.awake()
         first = "body" if strands.tasks[0].done() else "deadline"
-        ended = _deadline(walk, choice, task, at, first=first)
+        ended = replace(
+            entry, status=EntryStatus.COMPLETED, output={"at": at, "first": first}, ended_at=walk.clock.now()
+        )
         if first == "body":
             walk.attach(Put(ended))
             return strands.tasks[0].result()
@@ -118,8 +121,14 @@ class Strands(Generic[T]):
         for branch, scope in zip(branches, self._scopes, strict=True):
             strand = asyncio.ensure_future(_run(branch, effects.scoped(scope)))
             self._walk.more()
-            strand.add_done_callback(lambda _: self._walk.fewer())
+            strand.add_done_callback(self._ended)
             self.tasks.append(strand)
+
+    def _ended(self, strand: "asyncio.Task[T]") -> None:
+        """A strand that ends after its scope was closed has nobody else to look at its failure, which asyncio would print."""
+        self._walk.fewer()
+        if not strand.cancelled():
+            strand.exception()
 
     async def wait(
         self, until: str, finished: Sequence[int] = (), *, timeout_s: float | None = None
@@ -144,9 +153,6 @@ class Strands(Generic[T]):
     async def close(self, prefixes: Sequence[str]) -> None:
         """Stop what runs, then end what remains open below the prefixes."""
         await self.stop()
-        for strand in self.tasks:
-            if strand.done() and not strand.cancelled():
-                strand.exception()
         self._walk.attach(*self._walk.closing_writes(prefixes))
 
 
@@ -180,16 +186,15 @@ def _choice(walk: Walk, key: str, task: str, output: Json) -> Put:
     )
 
 
-def _deadline(walk: Walk, key: str, task: str, at: float, *, first: str | None = None) -> Entry:
+def _deadline(walk: Walk, key: str, task: str, seconds: float) -> Entry:
     now = walk.clock.now()
     return Entry(
         key=key,
         kind=EntryKind.CHOICE,
-        status=EntryStatus.COMPLETED if first else EntryStatus.INTENT,
+        status=EntryStatus.INTENT,
         task=task,
-        output={"at": at, "first": first} if first else {"at": at},
+        output={"at": now + seconds},
         started_at=now,
-        ended_at=now if first else None,
         epoch=walk.run.epoch,
     )
 

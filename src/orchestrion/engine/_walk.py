@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cached_property
@@ -38,6 +38,8 @@ LINGER_S = 0.05
 STOP_GRACE_S = 5.0
 """How long a closed scope waits for what it cancelled."""
 MOST_ENTRIES = 50_000
+DETACHED: Mapping[str, Json] = {"awaited": False}
+"""`why` of the entry of a child that nobody waits for: it outlives the scope that began it, though not a cancel."""
 
 
 class Ending(Enum):
@@ -294,6 +296,14 @@ class Walk:
             self.end(Ending.CANCELLED)
 
     # --- closing ---
+
+    def cancelling_writes(self) -> list[Write]:
+        """A cancel reaches also the children that were begun without waiting for them."""
+        return [
+            CancelRun(cast("dict[str, str]", entry.output)["run"], self.cancelled_by or "unknown")
+            for entry in self.entries.values()
+            if entry.kind is EntryKind.CHILD and entry.why == DETACHED
+        ]
 
     def closing_writes(self, prefixes: Sequence[str]) -> list[Write]:
         """What remains open at or below the prefixes, ended: intents abandoned, requests withdrawn, children cancelled, listeners gone."""

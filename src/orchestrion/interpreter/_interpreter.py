@@ -16,7 +16,7 @@ from orchestrion.spec import Duration as FixedDuration
 
 from ._evaluate import Evaluation, require_valid
 from ._extensions import extended
-from ._state import Evaluator, Passed, Strand, datum_from, datum_json
+from ._state import Evaluator, Passed, Strand, datum_from, datum_json, within
 from ._tasks import perform
 
 SEMANTICS = 1
@@ -38,17 +38,14 @@ class Interpreter:
             strand.input = await evaluation.template(document.input.from_, raw_input)
         evaluation.input = strand.input
 
-        async def body(effects: Effects) -> Datum:
-            inner = strand.inside(effects=effects)
-            passed = await self.list(inner, document.tasks, "/do", strand.input)
-            strand.leave(inner)
-            return passed.output
+        async def body(line: Strand) -> Datum:
+            return (await self.list(line, document.tasks, "/do", line.input)).output
 
         if document.timeout is None:
-            output = await body(effects)
+            output = await body(strand)
         else:
             seconds = await self.seconds(document.timeout, evaluation, strand.input)
-            output = await effects.within("", "", seconds, body)
+            output = await within(strand, "", "", seconds, body)
         if document.output.as_ is not None:
             output = await evaluation.template(document.output.as_, output)
         require_valid(document.output.schema, output.value, "The workflow's output")
@@ -136,13 +133,9 @@ class Interpreter:
             return await perform(self, strand, task, key, evaluation)
         seconds = await self.seconds(task.timeout, evaluation, evaluation.input)
 
-        async def body(effects: Effects) -> tuple[Passed, Then]:
-            inner = strand.inside(effects=effects)
-            result = await perform(self, inner, task, key, evaluation)
-            strand.leave(inner)
-            return result
-
-        return await strand.effects.within(key, task.pointer, seconds, body)
+        return await within(
+            strand, key, task.pointer, seconds, lambda inner: perform(self, inner, task, key, evaluation)
+        )
 
     async def seconds(self, length: Length, evaluation: Evaluation, dot: Datum) -> float:
         if isinstance(length, FixedDuration):

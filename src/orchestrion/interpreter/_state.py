@@ -1,11 +1,13 @@
 """What the walk of a workflow carries along."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
-from orchestrion.core import Datum, Effects, Json, labels_from, labels_json
+from orchestrion.core import Datum, Effects, Json, OrchestrionError, labels_from, labels_json
 from orchestrion.spec import Catch, Document
+
+T = TypeVar("T")
 
 
 class Evaluator(Protocol):
@@ -59,6 +61,33 @@ class Strand:
 
     def leave(self, inner: "Strand") -> None:
         self.context = inner.context
+
+
+async def within(strand: Strand, key: str, pointer: str, seconds: float, body: Callable[[Strand], Awaitable[T]]) -> T:
+    """`body` on a line of its own, against a deadline.
+
+    What it exported counts however it ended by itself. When the deadline came first nothing of it does: a later walk, which
+    finds the deadline recorded and does not enter the body, could not know it.
+    """
+    inner: list[Strand] = []
+    failures: list[OrchestrionError] = []
+
+    async def run(effects: Effects) -> T:
+        inner.append(strand.inside(effects=effects))
+        try:
+            return await body(inner[0])
+        except OrchestrionError as error:
+            failures.append(error)
+            raise
+
+    try:
+        result = await strand.effects.within(key, pointer, seconds, run)
+    except OrchestrionError as error:
+        if error in failures:
+            strand.leave(inner[0])
+        raise
+    strand.leave(inner[0])
+    return result
 
 
 @dataclass(frozen=True, slots=True)

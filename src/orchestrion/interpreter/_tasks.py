@@ -146,8 +146,10 @@ async def _for(interpreter: "Interpreter", strand: Strand, task: ForTask, key: s
         if task.while_ is not None and not await evaluation.holds(task.while_, output, variables):
             break
         inner = strand.inside(variables=variables)
-        passed = await interpreter.list(inner, task.do, f"{scope}/{index}", output)
-        strand.leave(inner)
+        try:
+            passed = await interpreter.list(inner, task.do, f"{scope}/{index}", output)
+        finally:
+            strand.leave(inner)
         output = passed.output
         if passed.end:
             return passed

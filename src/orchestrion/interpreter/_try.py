@@ -6,7 +6,7 @@ from orchestrion.core import Datum, Diverged, Effects, OrchestrionError, Problem
 from orchestrion.spec import Catch, Retry, Then, TryTask
 
 from ._evaluate import Evaluation
-from ._state import Passed, Strand, finished, from_finished
+from ._state import Passed, Strand, finished, from_finished, within
 
 if TYPE_CHECKING:
     from ._interpreter import Interpreter
@@ -67,15 +67,13 @@ async def _attempt(
     if retry is None or retry.attempt_timeout is None:
         return await interpreter.list(strand, task.try_, key, evaluation.input)
     seconds = await interpreter.seconds(retry.attempt_timeout, evaluation, evaluation.input)
-
-    async def body(effects: Effects) -> Passed:
-        inner = strand.inside(effects=effects)
-        try:
-            return await interpreter.list(inner, task.try_, key, evaluation.input)
-        finally:
-            strand.leave(inner)
-
-    return await strand.effects.within(key, task.pointer, seconds, body)
+    return await within(
+        strand,
+        key,
+        task.pointer,
+        seconds,
+        lambda inner: interpreter.list(inner, task.try_, key, evaluation.input),
+    )
 
 
 async def _catches(catch: Catch, problem: Problem, evaluation: Evaluation) -> bool:
@@ -92,9 +90,10 @@ async def _caught(
 ) -> Passed:
     """`catch.do` on the try's own input, with the error as a variable."""
     inner = strand.inside(variables=_error(task.catch, problem))
-    passed = await interpreter.list(inner, task.catch.do, f"{key}/catch/do", given)
-    strand.leave(inner)
-    return passed
+    try:
+        return await interpreter.list(inner, task.catch.do, f"{key}/catch/do", given)
+    finally:
+        strand.leave(inner)
 
 
 def _error(catch: Catch, problem: Problem) -> dict[str, Datum]:

@@ -1,0 +1,243 @@
+"""A journal whose writes become durable a moment later, together with others, or not at all."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeVar, cast
+
+from orchestrion.core import (
+    Answer,
+    Entry,
+    History,
+    Journal,
+    Message,
+    Request,
+    RequestStatus,
+    Run,
+    RunStatus,
+    TransientError,
+    Write,
+    Written,
+)
+
+from ._loop import SimulatedLoop
+
+T = TypeVar("T")
+
+Heard = Callable[[str, Sequence[Write]], None]
+
+
+@dataclass(slots=True)
+class _Job:
+    """A transaction that waits for its commit."""
+
+    future: Written
+    work: Callable[[], object]
+    committed: Callable[[], None]
+    fence: tuple[str, int] | None = None
+    """The run it writes about, and the epoch; None for what reads before it writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """How a journal's disk behaves."""
+
+    slowest_commit_s: float = 0.02
+    slowest_read_s: float = 0.005
+    failing: float = 0.0
+    """The probability that a commit fails, for a reason that passes."""
+
+
+class SimulatedJournal:
+    """One process's way to a journal in memory, which outlives the process and stands for the disk.
+
+    Writes queue up as they do at the writer's thread of the durable journal: what is queued is committed together, in order, and
+    acknowledged in order, a little later. A process that dies in between has lost what was queued; what was committed is
+    durable, acknowledged or not. A commit that fails takes all its transactions with it, and what the same runs
+    have queued behind them.
+    """
+
+    def __init__(
+        self,
+        disk: Journal,
+        loop: SimulatedLoop,
+        random: Random,
+        *,
+        weather: Weather,
+        heard: Heard,
+        tried_again: Callable[[], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._disk = disk
+        self._loop = loop
+        self._random = random
+        self._weather = weather
+        self._heard = heard
+        self._tried_again = tried_again
+        self._tell = tell
+        self._queue: list[_Job] = []
+        self._spoilt: set[tuple[str, int]] = set()
+        self._committing = False
+        self._acknowledged_at = 0.0
+        self.changed_by_others = False
+        self.dead = False
+
+    @property
+    def journal(self) -> Journal:
+        """This, as the journal it stands for."""
+        return cast("Journal", self)
+
+    # --- the writer ---
+
+    def _submit(
+        self,
+        work: Callable[[], object],
+        committed: Callable[[], None] = lambda: None,
+        fence: tuple[str, int] | None = None,
+    ) -> Written:
+        future = Written(loop=self._loop)
+        if not self.dead:
+            self._queue.append(_Job(future, work, committed, fence))
+            if not self._committing:
+                self._committing = True
+                self._loop.call_later(self._moment(self._weather.slowest_commit_s), self._commit)
+        return future
+
+    def _moment(self, longest_s: float) -> float:
+        """Mostly short, sometimes as long as it gets."""
+        return longest_s * self._random.random() ** 3
+
+    def _commit(self) -> None:
+        batch, self._queue = self._queue, []
+        failed = self._weather.failing and self._random.random() < self._weather.failing
+        self._tell(f"commit of {len(batch)} fails" if failed else f"commit of {len(batch)}")
+        outcomes: list[tuple[Written, object, BaseException | None]] = []
+        for job in batch:
+            if failed or job.fence in self._spoilt:
+                if job.fence is not None:
+                    self._spoilt.add(job.fence)
+                outcomes.append((job.future, None, TransientError("store-busy", "The store is busy.")))
+                continue
+            try:
+                outcomes.append((job.future, job.work(), None))
+                job.committed()
+            except Exception as error:
+                outcomes.append((job.future, None, error))
+        at = max(self._loop.time(), self._acknowledged_at) + self._moment(self._weather.slowest_commit_s)
+        self._acknowledged_at = at
+        self._loop.call_at(at, _settle, outcomes)
+        self._committing = bool(self._queue)
+        if self._committing:
+            self._loop.call_later(self._moment(self._weather.slowest_commit_s), self._commit)
+
+    async def _do(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return cast("T", await asyncio.shield(self._submit(lambda: at_once(work()))))
+
+    async def _read(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        await self._pause()
+        found = at_once(work())
+        await self._pause()
+        return found
+
+    async def _pause(self) -> None:
+        future = self._loop.create_future()
+        if not self.dead:
+            self._loop.call_later(self._moment(self._weather.slowest_read_s), _ring, future)
+        await future
+
+    # --- writes ---
+
+    def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
+        def work() -> object:
+            done = self._disk.write(run_id, epoch, writes)
+            return done.result()
+
+        return self._submit(work, lambda: self._heard(run_id, writes), (run_id, epoch))
+
+    async def keep_document(self, digest: str, source: str) -> None:
+        await self._do(lambda: self._disk.keep_document(digest, source))
+
+    async def start(self, run: Run) -> Run:
+        return await self._do(lambda: self._disk.start(run))
+
+    async def claim(self, run_id: str) -> History | None:
+        return await self._do(lambda: self._disk.claim(run_id))
+
+    async def rest(self, run_id: str, epoch: int, *, seen_seq: int, wake_at: float | None) -> bool:
+        return await self._do(lambda: self._disk.rest(run_id, epoch, seen_seq=seen_seq, wake_at=wake_at))
+
+    async def release(self, run_id: str | None = None) -> Sequence[str]:
+        return await self._do(lambda: self._disk.release(run_id))
+
+    async def answer(self, request_id: str, answer: Answer) -> Request:
+        return await self._do(lambda: self._disk.answer(request_id, answer))
+
+    async def cancel(self, run_id: str, by: str) -> Run:
+        return await self._do(lambda: self._disk.cancel(run_id, by))
+
+    async def retry(self, run_id: str, by: str) -> Run:
+        future = self._submit(lambda: at_once(self._disk.retry(run_id, by)), self._tried_again)
+        return cast("Run", await asyncio.shield(future))
+
+    async def late(self, run_id: str, entry: Entry) -> None:
+        await self._do(lambda: self._disk.late(run_id, entry))
+
+    async def foreign_change(self) -> bool:
+        await self._pause()
+        changed, self.changed_by_others = self.changed_by_others, False
+        return changed
+
+    # --- reads ---
+
+    async def document(self, digest: str) -> str:
+        return await self._read(lambda: self._disk.document(digest))
+
+    async def inbox(self, run_id: str, after_seq: int) -> Sequence[Message]:
+        return await self._read(lambda: self._disk.inbox(run_id, after_seq))
+
+    async def runnable(self, now: float, limit: int) -> Sequence[str]:
+        return await self._read(lambda: self._disk.runnable(now, limit))
+
+    async def next_wake(self) -> float | None:
+        return await self._read(self._disk.next_wake)
+
+    async def open_semantics(self) -> Mapping[int, Sequence[str]]:
+        return await self._read(self._disk.open_semantics)
+
+    async def run(self, run_id: str) -> Run | None:
+        return await self._read(lambda: self._disk.run(run_id))
+
+    async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]:
+        return await self._read(lambda: self._disk.count(batch=batch))
+
+    async def requests(self, *, run_id: str | None = None, status: RequestStatus | None = None) -> Sequence[Request]:
+        return await self._read(lambda: self._disk.requests(run_id=run_id, status=status))
+
+    async def close(self) -> None:
+        return None
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never waits, as those of the journal in memory."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    coroutine.close()
+    raise AssertionError("the journal in memory does not wait")
+
+
+def _ring(future: Any) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _settle(outcomes: Sequence[tuple[Written, object, BaseException | None]]) -> None:
+    for future, result, error in outcomes:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)  # pyright: ignore[reportArgumentType] as the writer's thread does it
+        else:
+            future.set_exception(error)

@@ -18,6 +18,7 @@ from orchestrion.core import (
     EntryStatus,
     Evidence,
     Faulted,
+    Fenced,
     Gate,
     Invocation,
     Json,
@@ -259,6 +260,7 @@ async def _approval(
 
 async def _perform(walk: Walk, scope: Scope, intent: Entry, perform: Callable[[], Awaitable[Outcome]]) -> Outcome:
     """Perform and write the outcome; a failure is an outcome too."""
+    await walk.require_lead()
     try:
         with permitted(Permit(run_id=walk.run.id, key=intent.key, root_id=walk.run.root_id or walk.run.id)):
             outcome = await perform()
@@ -299,4 +301,9 @@ async def _record(walk: Walk, scope: Scope, ended: Entry) -> None:
         elif walk.failure is not None:
             await walk.journal.late(walk.run.id, ended)
         raise WalkStopped
-    await walk.commit(Put(ended))
+    try:
+        await walk.commit(Put(ended))
+    except WalkStopped:
+        if isinstance(walk.failure, Fenced):
+            await walk.journal.late(walk.run.id, ended)
+        raise

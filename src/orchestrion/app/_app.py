@@ -32,7 +32,7 @@ from orchestrion.project import Project
 from orchestrion.spec import Document
 
 from ._functions import catalog_of
-from ._journals import Mode, open_journal
+from ._journals import Mode, StandBy, open_journal
 from ._project import Checked, check_project, read_playbooks, routers_of
 from ._telemetry import observing
 from ._triggers import Triggers
@@ -229,14 +229,22 @@ async def open_rooms(
 
 @asynccontextmanager
 async def open_app(
-    path: Path, *, mode: Mode = "own", workflows: Sequence[Path] | None = None, clock: Clock | None = None
+    path: Path,
+    *,
+    mode: Mode = "own",
+    workflows: Sequence[Path] | None = None,
+    clock: Clock | None = None,
+    stand_by: StandBy | None = None,
 ) -> AsyncGenerator[App]:
-    """Open the project at or around `path`. Raises: BadProject with all findings; UserError about the store."""
+    """Open the project at or around `path`. With `stand_by`, everything is ready before it waits for its turn on PostgreSQL.
+
+    Raises: BadProject with all findings; UserError about the store.
+    """
     clock = clock or SystemClock()
     async with open_rooms(path, workflows=workflows, clock=clock) as rooms:
         rooms.checked.require_sound()
         async with (
-            open_journal(rooms.project, mode=mode, clock=clock) as journal,
+            open_journal(rooms.project, mode=mode, clock=clock, stand_by=stand_by) as journal,
             conduct(rooms, journal, mode=mode, clock=clock) as app,
         ):
             yield app

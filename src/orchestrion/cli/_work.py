@@ -1,10 +1,10 @@
-"""`orchestrion work`: advance whatever can be advanced, and start what the calendar says."""
+"""`orchestrion work`: advance whatever can be advanced and start what the calendar says, or stand by for the process that does."""
 
 import asyncio
 from pathlib import Path
 
 from orchestrion.app import App, open_app, planned_on, scheduler_of
-from orchestrion.core import Run, RunFilter, RunStatus
+from orchestrion.core import Fenced, OrchestrionError, Run, RunFilter, RunStatus, UserError
 from orchestrion.engine import Fired, upcoming
 
 from ._phrases import lasting
@@ -16,8 +16,14 @@ POLL_S = 0.5
 
 def work(project: Path) -> None:
     async def go() -> int:
-        async with open_app(project) as app:
-            return await Working(app).go()
+        while True:
+            try:
+                async with open_app(project, stand_by=_say) as app:
+                    return await Working(app).go()
+            except OrchestrionError as error:
+                if not isinstance(error, Fenced) and error.code != "no-longer-leading":
+                    raise
+                err.print("Another process advances the runs now.")
 
     execute(go, as_json=False)
 
@@ -93,3 +99,7 @@ class Working:
         if run.status.ended:
             self._ended.add(run.id)
         err.print(f"{SYMBOLS[run.status]}  {run.namespace}/{run.workflow}  [dim]{run.id}[/]")
+
+
+def _say(reason: UserError) -> None:
+    err.print(f"{reason.message} This one stands by.", markup=False)

@@ -1,7 +1,7 @@
 """The journal's words: runs, entries, requests, and the writes that change them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
@@ -428,6 +428,19 @@ class Journal(EventLog, Protocol):
         The state is kept with the next revision. Runs come back as `start` gives them. None, with nothing done, when another
         change came first.
         """
+        ...
+
+    # leading: where several processes may advance runs, one at a time does
+    def leading(self) -> bool:
+        """Whether this process is certain, right now, to be the one that advances runs. Asked before every effect."""
+        ...
+
+    async def regain(self) -> bool:
+        """Wait until it is certain again; False once another process has taken over."""
+        ...
+
+    def when_deposed(self, tell: Callable[[], None]) -> None:
+        """Call `tell` on the running loop as soon as another process has taken over; at once if one has."""
         ...
 
     # people

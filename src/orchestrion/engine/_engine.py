@@ -62,6 +62,15 @@ class Limits:
     """Runs accepted and not yet begun."""
 
 
+def deposed() -> UserError:
+    """Why an engine does nothing more."""
+    return UserError(
+        "no-longer-leading",
+        "Another process advances the runs now; this one lost its lease.",
+        hint="The runs go on there. `orchestrion work` stands by for the next time.",
+    )
+
+
 class Engine:
     """Advances the runs it is asked to, and those they start. One engine a store.
 
@@ -131,6 +140,7 @@ class Engine:
                 hint="Finish or cancel them with the release that began them, then upgrade.",
             )
         await self._journal.release()
+        self._journal.when_deposed(self._deposed)
         self._route_soon()
         return self
 
@@ -142,7 +152,7 @@ class Engine:
     async def start(self, run: Run) -> Run:
         """Accept a run: it is durable when this returns, and advances. A used start key gives the run that used it.
 
-        Raises: TransientError `backlog-full`.
+        Raises: TransientError `backlog-full`; UserError `no-longer-leading`.
         """
         if len(self._ready) >= self._limits.backlog:
             raise TransientError(
@@ -151,7 +161,7 @@ class Engine:
                 hint="Try again when some have begun, or raise limits.backlog in orchestrion.yaml.",
             )
         if self._ready or len(self._hosts) + self._reserved >= self._limits.concurrency:
-            accepted = await self._journal.start(run)
+            accepted = await self._accepted(run)
         else:
             run = replace(run, status=RunStatus.RUNNING, epoch=1, started_at=self._clock.now())
             accepted = await self._start_reserved(run)
@@ -165,9 +175,15 @@ class Engine:
     async def _start_reserved(self, run: Run) -> Run:
         self._reserved += 1
         try:
-            return await self._journal.start(run)
+            return await self._accepted(run)
         finally:
             self._reserved -= 1
+
+    async def _accepted(self, run: Run) -> Run:
+        try:
+            return await self._journal.start(run)
+        except Fenced:
+            raise deposed() from None
 
     def _begin(self, run: Run) -> None:
         """Take up a new run: it was inserted as running, and has no history to be read."""
@@ -226,21 +242,25 @@ class Engine:
         """
         following: dict[str, asyncio.Task[Run]] = {}
         while self.broken is None:
-            for run_id in await self._journal.runnable(self._clock.now(), 2 * self._limits.concurrency):
-                if run_id not in following:
-                    self.advance(await self._required(run_id))
-                    following[run_id] = asyncio.ensure_future(self.settle(run_id))
+            try:
+                for run_id in await self._journal.runnable(self._clock.now(), 2 * self._limits.concurrency):
+                    if run_id not in following:
+                        self.advance(await self._required(run_id))
+                        following[run_id] = asyncio.ensure_future(self.settle(run_id))
+                await self.notice()
+                for run_id in self._reached:
+                    if run_id not in following:
+                        following[run_id] = asyncio.ensure_future(self.settle(run_id))
+                self._reached.clear()
+            except TransientError as error:
+                log.warning("News cannot be looked for: %s", error)
             if following:
                 await asyncio.wait(following.values(), timeout=poll_s, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await asyncio.sleep(poll_s)
-            await self.notice()
-            for run_id in self._reached:
-                if run_id not in following:
-                    following[run_id] = asyncio.ensure_future(self.settle(run_id))
-            self._reached.clear()
-            for run_id in [run_id for run_id, task in following.items() if task.done()]:
-                yield await following.pop(run_id)
+            for task in [following.pop(run_id) for run_id, task in list(following.items()) if task.done()]:
+                if not isinstance(task.exception(), TransientError):
+                    yield task.result()
         raise self.broken
 
     async def cancel(self, run_id: str, by: str) -> Run:
@@ -348,6 +368,15 @@ class Engine:
         self._pump()
         self._tell_watchers([root])
 
+    def _deposed(self) -> None:
+        """Another process advances the runs now: those in hand are let go as they are."""
+        self._stopping = True
+        self._ready.clear()
+        self._queued.clear()
+        for walk in list(self._walks.values()):
+            walk.stop(Fenced(walk.run.id))
+        self._break(deposed())
+
     def _break(self, error: OrchestrionError) -> None:
         self.broken = self.broken or error
         self._tell_watchers(list(self._watchers))
@@ -382,6 +411,8 @@ class Engine:
         except TransientError as error:
             log.warning("Run %s cannot be taken up yet: %s", run_id, error)
             self._sleep_until(self._clock.now() + RETRY_STORE_S, run_id)
+        except Fenced:
+            log.warning("Run %s is left to another process", run_id)
         except OrchestrionError as error:
             self._break(error)
         return None
@@ -407,6 +438,8 @@ class Engine:
                 await self._journal.release(run_id)
             except TransientError:
                 continue
+            except Fenced:
+                return
             except OrchestrionError as error:
                 self._break(error)
             self._again.add(run_id)

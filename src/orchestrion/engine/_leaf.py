@@ -19,6 +19,7 @@ from orchestrion.core import (
     EntryStatus,
     Evidence,
     Faulted,
+    Fenced,
     Gate,
     Invocation,
     Json,
@@ -262,6 +263,7 @@ async def _perform(effects: "WalkEffects", intent: Entry, perform: Callable[[], 
     """Perform and write the outcome; a failure is an outcome too."""
     walk, scope = effects.walk, effects.scope
     permit = Permit(run_id=walk.run.id, key=intent.key, root_id=walk.run.root_id or walk.run.id)
+    await walk.require_lead()
     try:
         with permitted(permit) if effects.permits else nullcontext():
             outcome = await perform()
@@ -302,7 +304,12 @@ async def _record(walk: Walk, scope: Scope, ended: Entry) -> None:
         elif walk.failure is not None:
             await _keep_late(walk, ended)
         raise WalkStopped
-    await walk.commit(Put(ended))
+    try:
+        await walk.commit(Put(ended))
+    except WalkStopped:
+        if isinstance(walk.failure, Fenced):
+            await _keep_late(walk, ended)
+        raise
 
 
 async def _keep_late(walk: Walk, ended: Entry) -> None:

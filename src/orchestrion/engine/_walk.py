@@ -16,6 +16,7 @@ from orchestrion.core import (
     EntryKind,
     EntryStatus,
     Faulted,
+    Fenced,
     History,
     Journal,
     Json,
@@ -154,6 +155,11 @@ class Walk:
         batch = [*self._pending, *writes]
         self._pending.clear()
         return self.journal.write(self.run.id, self.run.epoch, batch), batch
+
+    async def require_lead(self) -> None:
+        """Nothing is done outside unless this process is certain to be the one that may. Raises: WalkStopped."""
+        if not self.journal.leading() and not await self.journal.regain():
+            raise self.stop(Fenced(self.run.id))
 
     async def flush(self) -> None:
         if self._pending:

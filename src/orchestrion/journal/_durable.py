@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from orchestrion.core import (
@@ -35,6 +36,9 @@ from ._rows import Large, entry_row, late_row, quarantined_row, run_row
 from ._writer import Job, Step, Writer
 
 T = TypeVar("T")
+
+REGAIN_S = 0.05
+"""How often a process that waits for its lease looks at it."""
 
 
 class DurableJournal(DurableEvents):
@@ -150,6 +154,22 @@ class DurableJournal(DurableEvents):
         known = await self._do(schedules.reschedule(state, rows, self._fetch), large=large)
         return None if known is None else [before or run for before, run in zip(known, runs, strict=True)]
 
+    # leading
+
+    def leading(self) -> bool:
+        return self._store.leading()
+
+    async def regain(self) -> bool:
+        while not self._store.leading():
+            if self._store.lost:
+                return False
+            await asyncio.sleep(REGAIN_S)
+        return True
+
+    def when_deposed(self, tell: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._store.when_lost(lambda: _call(loop, tell))
+
     # people
 
     async def answer(self, request_id: str, answer: Answer) -> Request:
@@ -210,3 +230,8 @@ class DurableJournal(DurableEvents):
     async def close(self) -> None:
         await self._writer.stop()
         await self._reader.close()
+
+
+def _call(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits
+        loop.call_soon_threadsafe(tell)

@@ -1,7 +1,7 @@
 """The journal in memory: for express runs and tests. It forgets everything when the process ends."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -286,6 +286,17 @@ class MemoryJournal:
             return None
         self._schedules[state.workflow] = replace(state, revision=state.revision + 1)
         return [self._begin(run).run for run in runs]
+
+    # leading: nobody else can reach it
+
+    def leading(self) -> bool:
+        return True
+
+    async def regain(self) -> bool:
+        return True
+
+    def when_deposed(self, tell: Callable[[], None]) -> None:
+        pass
 
     # people
 

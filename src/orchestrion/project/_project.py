@@ -88,6 +88,11 @@ class Project:
         store = self._text(self.settings.store, secrets)
         return self._absolute(store if "://" in store else f"sqlite:///{quote(store)}")
 
+    def blobs_url(self) -> str | None:
+        """Where large values go, if the project says so."""
+        blobs = self.settings.blobs
+        return blobs if blobs is None or "://" in blobs else str((self.root / blobs).absolute())
+
     def connection_url(self, name: str, secrets: Secrets) -> str:
         """SQLAlchemy URL of a connection. Raises: UserError `unknown-connection`, or about a secret."""
         known = self.settings.connections

@@ -275,7 +275,12 @@ class Settings(_Setting):
     )
     store: Location = Field(
         default=".orchestrion/orchestrion.db",
-        description="Where runs are kept: a file relative to the project's folder, or a SQLAlchemy URL.",
+        description="Where runs are kept: a file relative to the project's folder, or a URL such as `postgresql://user@host/database`.",
+    )
+    blobs: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where values beyond 256 KiB are kept: a folder relative to the project's, or a URL that fsspec knows. By default beside a SQLite file, and in `.orchestrion/blobs` for PostgreSQL.",
     )
     egress: Egress = Field(default_factory=Egress, description="What may be reached over the network.")
     connections: dict[Name, Connection] = Field(default_factory=dict, description="Databases for `query`, by name.")

@@ -1,6 +1,6 @@
 """What the rooms above need from a database, whichever it is."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
@@ -69,6 +69,10 @@ class Ownership(Protocol):
     @property
     def lost(self) -> bool:
         """Whether another process has it: it does not come back."""
+        ...
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once it is lost, on any thread; at once if it is."""
         ...
 
     def release(self) -> None: ...

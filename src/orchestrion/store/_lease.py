@@ -22,12 +22,12 @@ MARGIN_S = 0.3
 MUTEX_PATIENCE_MS = 700
 
 _NOW = "extract(epoch from clock_timestamp())::float8"
-_READ = f"select holder, generation, expires_at <= {_NOW} from leader where name = 'engine'"
+_READ = f"select holder, generation, expires_at <= {_NOW} from leader where name = 'engine'".encode()  # noqa: S608
 _TAKE = f"""
 update leader set holder = $1, generation = generation + 1, expires_at = {_NOW} + $2
 where name = 'engine' and generation = $3 and (expires_at <= {_NOW} or $4)
-"""
-_RENEW = f"update leader set expires_at = {_NOW} + $1 where name = 'engine' and generation = $2"
+""".encode()  # noqa: S608
+_RENEW = f"update leader set expires_at = {_NOW} + $1 where name = 'engine' and generation = $2".encode()  # noqa: S608
 _RELEASE = "update leader set expires_at = 0 where name = 'engine' and generation = $1"
 _END_HOLDER = """
 select pg_terminate_backend(pid) from pg_locks
@@ -55,6 +55,8 @@ class Lease:
         self._until = 0.0
         self._lost = False
         self._released = False
+        self._tell: list[Callable[[], None]] = []
+        self._telling = threading.Lock()
         self._waker, self._wake = socket.socketpair()
         self.generation = 0
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -81,8 +83,19 @@ class Lease:
 
     def lose(self) -> None:
         """Another process leads now."""
-        self._lost = True
         self._until = 0.0
+        with self._telling:
+            self._lost = True
+            told, self._tell = self._tell, []
+        for tell in told:
+            tell()
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        with self._telling:
+            if not self._lost:
+                self._tell.append(tell)
+                return
+        tell()
 
     def release(self) -> None:
         """Let a standby lead at once."""
@@ -157,15 +170,11 @@ class Lease:
         """The thread: renew, and notice at once when the connection breaks."""
         pause = RENEW_S
         while not self._lost:
-            waited_for = [self._waker] if self._broken else [self._waker, self._connection]
-            select.select(waited_for, [], [], pause)
+            connection = [] if self._connection is None or self._connection.closed else [self._connection.fileno()]
+            select.select([self._waker.fileno(), *connection], [], [], pause)
             if self._released:
                 return
             pause = RENEW_S if self._renew() else AGAIN_S
-
-    @property
-    def _broken(self) -> bool:
-        return self._connection is None or self._connection.closed
 
     def _renew(self) -> bool:
         import psycopg
@@ -180,7 +189,7 @@ class Lease:
             else:
                 self.lose()
         except psycopg.Error:
-            if self._broken:
+            if self._connection is None or self._connection.closed:
                 self._until = 0.0
                 return False
         return True

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,9 @@ class OwnerLock:
     @property
     def lost(self) -> bool:
         return False
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Never."""
 
     def release(self) -> None:
         """The file stays: removing it could take the lock from a process that has just opened it."""

@@ -33,19 +33,23 @@ _DEFAULTS: Mapping[str, str | int] = {
     "client_encoding": "utf8",
     "application_name": "orchestrion",
 }
-_SETTINGS = f"""
-select set_config('idle_in_transaction_session_timeout', '{IDLE_MS}', false),
-    set_config('lock_timeout', '{LOCK_MS}', false), set_config('statement_timeout', '{STATEMENT_MS}', false),
-    case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', false) end,
-    case when current_setting('server_version_num')::int >= 170000
-        then set_config('transaction_timeout', '{STATEMENT_MS}', false) end
-"""
 _ABOUT = (
     "select current_setting('server_version_num')::int / 10000, current_setting('server_encoding'), current_schema()"
 )
 _TABLES = (
     "select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace"
 )
+
+
+def _settings() -> bytes:
+    """What every session sets: bounds for whoever keeps others waiting, and that a commit is on the disk."""
+    return f"""
+        select set_config('idle_in_transaction_session_timeout', '{IDLE_MS}', false),
+            set_config('lock_timeout', '{LOCK_MS}', false), set_config('statement_timeout', '{STATEMENT_MS}', false),
+            case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', false) end,
+            case when current_setting('server_version_num')::int >= 170000
+                then set_config('transaction_timeout', '{STATEMENT_MS}', false) end
+        """.encode()
 
 
 class PostgreSQL:
@@ -82,13 +86,14 @@ class PostgreSQL:
 
     def open(self) -> "psycopg.Connection[tuple[Any, ...]]":
         """A connection set up as every one is. Raises: psycopg.Error."""
-        import psycopg
+        import psycopg.conninfo
         from psycopg.types.numeric import Int8Dumper
 
-        raw = psycopg.connect(autocommit=True, cursor_factory=psycopg.RawCursor, **{**_DEFAULTS, **self._where})
+        where = psycopg.conninfo.make_conninfo(**{**_DEFAULTS, **self._where})
+        raw = psycopg.connect(where, autocommit=True, cursor_factory=psycopg.RawCursor)
         try:
             raw.adapters.register_dumper(int, Int8Dumper)
-            raw.execute(_SETTINGS)
+            raw.execute(_settings())
         except BaseException:
             raw.close()
             raise

@@ -4,6 +4,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ class PostgreSQLConnection:
         self._lease = lease
         self._errors = _Errors(psycopg.Error, self)
         self._pipeline: psycopg.Pipeline | None = None
+        self._piped = ExitStack()
         self._standing: Rows | None = None
         """The answer to who leads, not yet looked at."""
         self._transaction: str | None = None
@@ -185,9 +187,8 @@ class PostgreSQLConnection:
     def begin(self, *, together: bool = False) -> None:
         self._reconnect()
         if together:
-            self._pipeline = self._raw.pipeline()
             with self._errors:
-                self._pipeline.__enter__()
+                self._pipeline = self._piped.enter_context(self._raw.pipeline())
         self.execute("begin isolation level read committed")
         self.execute("select pg_advisory_xact_lock(?)", (self._names.writing,))
         self._standing = self.execute(
@@ -222,17 +223,14 @@ class PostgreSQLConnection:
         self._transaction = None
 
     def _end_pipeline(self) -> None:
-        pipeline, self._pipeline = self._pipeline, None
-        if pipeline is not None:
-            with self._errors:
-                pipeline.__exit__(None, None, None)
+        self._pipeline = None
+        with self._errors:
+            self._piped.close()
 
     def rollback(self) -> None:
         self._transaction = self._standing = None
-        try:
+        with suppress(PostgreSQLError):
             self._end_pipeline()
-        except PostgreSQLError:
-            pass
         try:
             if not self.lost and self._raw.info.transaction_status != 0:
                 self.execute("rollback")
@@ -253,7 +251,8 @@ class PostgreSQLConnection:
 
         Raises: the error, if the server does not come back.
         """
-        self._pipeline = None
+        with suppress(PostgreSQLError):
+            self._end_pipeline()
         clock, pause = SystemClock(), threading.Event()
         until = clock.monotonic() + PATIENCE_S
         while True:

@@ -1,6 +1,7 @@
 """Opening a store: where it may be, whether it fits this release, and who may own it."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -81,6 +82,11 @@ class Store:
     def lost(self) -> bool:
         """Whether another process has taken the store over."""
         return self._ownership is not None and self._ownership.lost
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once another process has taken the store over, on any thread."""
+        if self._ownership is not None:
+            self._ownership.when_lost(tell)
 
     def close(self) -> None:
         """Let another process own the store. Connections are closed by whoever made them."""

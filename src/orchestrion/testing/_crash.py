@@ -48,6 +48,10 @@ class CrashingJournal:
         self._lost.append(lost)
         return lost
 
+    def leading(self) -> bool:
+        """Always: what a dead process is certain of does not matter."""
+        return True
+
     async def bury(self, engine: Engine) -> None:
         """End the tasks of the dead process where they stand. Whatever they still write is lost."""
         self.crashed.set()

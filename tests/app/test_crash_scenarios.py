@@ -1,4 +1,4 @@
-"""Thirteen workflows with counted effects, killed between every pair of journal writes."""
+"""Seventeen workflows with counted effects, killed between every pair of journal writes."""
 
 from pathlib import Path
 

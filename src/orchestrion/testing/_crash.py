@@ -1,11 +1,13 @@
 """A process that dies between two journal writes, played within one process."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Literal, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, TypeVar, cast
 
-from orchestrion.core import Journal, Write, Written
+from orchestrion.core import Event, Journal, Route, Woken, Write, Written
 from orchestrion.engine import Engine
+
+T = TypeVar("T")
 
 Moment = Literal["before", "after"]
 """Whether the fatal write is lost, or durable without anyone having heard of it."""
@@ -51,6 +53,22 @@ class CrashingJournal:
     def leading(self) -> bool:
         """Always: what a dead process is certain of does not matter."""
         return True
+
+    async def receive(self, event: Event) -> bool:
+        return await self._counted(lambda: self._inner.receive(event))
+
+    async def deliver(self, routes: Sequence[Route]) -> Sequence[Woken]:
+        return await self._counted(lambda: self._inner.deliver(routes))
+
+    async def _counted(self, write: Callable[[], Awaitable[T]]) -> T:
+        """A write that is no run's own."""
+        self.writes += 1
+        if self.writes >= self._at:
+            if self.writes == self._at and self._moment == "after":
+                await write()
+            self.crashed.set()
+            await _never()
+        return await write()
 
     async def bury(self, engine: Engine) -> None:
         """End the tasks of the dead process where they stand. Whatever they still write is lost."""

@@ -9,6 +9,7 @@ from orchestrion.core import Answer, Clock, Datum, Journal, RequestStatus, Run, 
 
 from ._counting_server import CountingServer
 from ._crash import CrashingJournal, Moment
+from ._routing import an_event
 from ._scenarios import AGENT, POLICY, Scenario, child_text, document_text
 
 PATIENCE_S = 30.0
@@ -39,10 +40,22 @@ async def play(app: App, scenario: Scenario, effects: Callable[[], Mapping[str, 
     """
     run = await app.start(app.checked.shelf.named(f"crash/{scenario.name}"), {}, start_key="the one run")
     while not run.status.ended and run.status is not RunStatus.DIVERGED:
-        run = await app.engine.settle(run.id)
+        for number, (type_, content) in enumerate(scenario.events):
+            await app.receive(an_event(type_, content, id=str(number)))
+        await _take_up(app)
+        run = await app.engine.settle(run.id, events=True)
         for request in await app.journal.requests(status=RequestStatus.OPEN):
             await app.engine.answer(request.id, _answer(request.question.kind, scenario.answers, effects))
     return run
+
+
+async def _take_up(app: App) -> None:
+    """What events started or woke before a kill."""
+    for run_id in await app.journal.runnable(app.clock.now(), 100):
+        found = await app.journal.run(run_id)
+        if found is not None:
+            app.engine.advance(found)
+    await asyncio.sleep(0)
 
 
 def _answer(kind: str, answers: Mapping[str, object], effects: Callable[[], Mapping[str, int]]) -> Answer:

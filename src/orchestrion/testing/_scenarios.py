@@ -1,6 +1,6 @@
 """Workflows whose every effect can be counted, for killing an engine in the middle of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrion.core import Json
@@ -31,6 +31,8 @@ class Scenario:
     promises_interrupted: bool = False
     """Whether a kill may end in a person's inbox."""
     answers: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    events: Sequence[tuple[str, Json]] = ()
+    """Type and data of what is sent from outside, again after each kill."""
 
     def __str__(self) -> str:
         return self.name
@@ -158,6 +160,61 @@ SCENARIOS: tuple[Scenario, ...] = (
         + "                    catch:\n                      retry: { limit: { attempt: { count: 4 } } }\n",
         effects={"/a": 2, "/flaky": 2},
         output=ANYTHING,
+    ),
+    Scenario(
+        name="listen-to-all",
+        text="do:\n"
+        + _post("before", "/before")
+        + "  - both:\n      listen:\n        to:\n          all:\n"
+        + "            - { with: { type: placed }, correlate: { order: { from: .data.order } } }\n"
+        + "            - { with: { type: paid }, correlate: { order: { from: .data.order } } }\n"
+        + "      export: { as: '${ . }' }\n"
+        + _post("after", "/after")
+        + "  - seen: { set: { seen: '${ $context }' } }\n",
+        events=(("placed", {"order": 1}), ("paid", {"order": 2}), ("paid", {"order": 1, "cents": 5})),
+        effects={"/before": 1, "/after": 1},
+        output={"seen": [{"order": 1}, {"order": 1, "cents": 5}]},
+    ),
+    Scenario(
+        name="listen-foreach",
+        text="do:\n  - each:\n      listen: { to: { any: [ { with: { type: tick } } ], "
+        "until: { one: { with: { type: enough } } } } }\n      foreach:\n        item: tick\n        do:\n"
+        + _post("item", "/item", indent=10)
+        + "          - note: { set: { n: '${ $tick }' }, export: { as: '${ ($context // 0) + $tick }' } }\n"
+        + "        output: { as: .n }\n"
+        + "  - sum: { set: { ticks: '${ . }', sum: '${ $context }' } }\n",
+        events=(("tick", 1), ("tick", 2), ("tick", 3), ("enough", None)),
+        effects={"/item": 3},
+        output={"ticks": [1, 2, 3], "sum": 6},
+    ),
+    Scenario(
+        name="listen-until",
+        text="do:\n  - begin: { set: { rounds: 0 }, export: { as: '${ { rounds: 0, seen: [] } }' } }\n"
+        "  - some: { listen: { to: { any: [ { with: { type: tick } } ], until: 'length == 2' } } }\n"
+        + "  - add: { set: { seen: '${ . }' }, "
+        "export: { as: '${ { rounds: ($context.rounds + 1), seen: ($context.seen + .seen) } }' } }\n"
+        + _post("round", "/round")
+        + "  - again:\n      switch:\n        - more: { when: '$context.rounds < 3', then: some }\n"
+        + "        - enough: { then: tell }\n"
+        + "  - tell: { set: { seen: '${ $context.seen }' } }\n",
+        events=tuple(("tick", n) for n in range(7)),
+        effects={"/round": 3},
+        output={"seen": [0, 1, 2, 3, 4, 5]},
+    ),
+    Scenario(
+        name="emit-and-answer",
+        text="do:\n"
+        + _post("before", "/before")
+        + "  - ask: { emit: { event: { with: { type: asked, data: { id: 7 } } } } }\n"
+        + "  - answered: { listen: { to: { one: { with: { type: answered, data: { id: 7 } } } } } }\n"
+        + "  - keep: { call: http, metadata: { idempotent: true }, "
+        "with: { method: post, endpoint: 'http://ADDRESS/kept', body: '${ .[0] }' } }\n",
+        child=_HEAD % "the-child"
+        + "schedule: { on: { one: { with: { type: asked } } } }\ndo:\n"
+        + _post("work", "/work")
+        + "  - tell: { emit: { event: { with: { type: answered, data: { id: '${ $workflow.input[0].id }', n: 42 } } } } }\n",
+        effects={"/before": 1, "/work": 1, "/kept": 1},
+        output={"path": "/kept", "got": {"id": 7, "n": 42}},
     ),
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from orchestrion.core import Journal
 
-from . import _journal_people, _journal_reading, _journal_schedules, _journal_starting, _journal_waking
+from . import _journal_events, _journal_people, _journal_reading, _journal_schedules, _journal_starting, _journal_waking
 from ._journal_materials import HandClock, a_leaf, a_request, a_run, approved, begun
 
 __all__ = ["CHECKS", "Check", "HandClock", "a_leaf", "a_request", "a_run", "approved", "begun"]
@@ -20,7 +20,14 @@ Check = Callable[[Journal, HandClock], Awaitable[None]]
 
 CHECKS: tuple[Check, ...] = tuple(
     check
-    for module in (_journal_starting, _journal_waking, _journal_people, _journal_reading, _journal_schedules)
+    for module in (
+        _journal_events,
+        _journal_people,
+        _journal_reading,
+        _journal_schedules,
+        _journal_starting,
+        _journal_waking,
+    )
     for name, check in vars(module).items()
     if name.startswith("check_")
 )

@@ -293,3 +293,50 @@ async def test_a_loop_that_waits_for_the_world_is_stopped_with_a_hint() -> None:
     problem = cast("Mapping[str, Json]", ended.run.problem)
     assert (ended.run.status, problem["code"]) == (RunStatus.FAULTED, "dry-run-too-long")
     assert (await walk(body, mocks={"look": [Mock(output={"n": 1}), Mock(output={"n": 6})]})).run.output == {"n": 6}
+
+
+LISTEN = "do:\n  - hear: { listen: { to: { STRATEGY } } }\n"
+ONE = LISTEN.replace("STRATEGY", "one: { with: { type: order.paid, data: '${ .cents > 100 }' } }")
+
+
+async def test_an_event_is_made_up_from_what_is_listened_for() -> None:
+    both = "all: [ { with: { type: a, source: /shop } }, { with: { type: b } } ]"
+    ended = await walk(LISTEN.replace("STRATEGY", both).replace(" } }\n", ", read: envelope } }\n"))
+
+    assert ended.run.status is RunStatus.COMPLETED
+    heard = cast("Sequence[Mapping[str, Json]]", ended.run.output)
+    assert [(each["type"], each["source"], each["data"]) for each in heard] == [
+        ("a", "/shop", {}),
+        ("b", "/dry-run", {}),
+    ]
+    assert cast("Mapping[str, Json]", ended.why("/do/0/hear#1/event/0"))["simulated"] == "the filter"
+
+
+async def test_a_mock_gives_events_one_each_and_their_filter_holds() -> None:
+    ended = await walk(ONE, mocks={"hear": [Mock(output={"cents": 500})]})
+    assert ended.run.output == [{"cents": 500}]
+    whole: Json = {"specversion": "1.0", "type": "order.paid", "source": "/bank", "data": {"cents": 700}}
+    assert (await walk(ONE, mocks={"hear": [Mock(output=whole)]})).run.output == [{"cents": 700}]
+    unfit = await walk(ONE, mocks={"hear": [Mock(output={"cents": 5})]})
+    assert cast("Mapping[str, Json]", unfit.run.problem)["code"] == "event-does-not-fit"
+
+
+async def test_where_no_event_fits_it_would_wait() -> None:
+    ended = await walk(ONE)
+    assert ended.run.status is RunStatus.WAITING
+
+
+async def test_listening_on_takes_each_mocked_event_once() -> None:
+    until = "any: [ { with: { type: a } } ], until: '${ length == 2 }'"
+    ended = await walk(
+        LISTEN.replace("STRATEGY", until), mocks={"hear": [Mock(output=1), Mock(output=2), Mock(output=3)]}
+    )
+
+    assert ended.run.output == [1, 2]
+
+
+async def test_what_is_emitted_goes_to_nobody_and_is_kept_in_the_run() -> None:
+    ended = await walk("do:\n  - tell: { emit: { event: { with: { source: /a, type: told } } } }\n")
+
+    assert ended.run.status is RunStatus.COMPLETED
+    assert cast("Mapping[str, Json]", ended.entries["/do/0/tell#1"].output)["type"] == "told"

@@ -11,7 +11,7 @@ from ._phrases import mapping
 from ._reasons import ruling_in
 from ._step import Ruling
 
-Sort = Literal["read", "write", "ask", "wait", "start", "emit"]
+Sort = Literal["read", "write", "ask", "wait", "start", "emit", "listen"]
 """start: another workflow is started, and walked as dry as this one unless it is mocked."""
 
 
@@ -49,7 +49,7 @@ class Deed:
     @property
     def made_up(self) -> bool:
         """Whether the answer is neither real nor given by anybody."""
-        return self.answered in ("the output schema", "the form")
+        return self.answered in ("the output schema", "the form", "the filter")
 
     def to_json(self) -> dict[str, Json]:
         ruling = self.ruling
@@ -161,6 +161,17 @@ def _other(workflow: str, entry: Entry) -> Deed | None:
                 answered=_answered(entry) or "a dry run of it",
                 output=entry.output,
                 problem=entry.problem,
+                mock=task_name(entry.task),
+            )
+        case EntryKind.EVENT:
+            return Deed(
+                sort="listen",
+                workflow=workflow,
+                key=entry.key,
+                task=entry.task,
+                what=str(mapping(entry.output).get("type")),
+                answered=_answered(entry),
+                output=mapping(entry.output).get("data"),
                 mock=task_name(entry.task),
             )
         case EntryKind.VALUE if "specversion" in mapping(entry.output):

@@ -74,6 +74,7 @@ _COLOURS: Mapping[str, str] = {
     "wait": "dim",
     "start": "blue",
     "emit": "blue",
+    "listen": "magenta",
 }
 
 
@@ -113,7 +114,7 @@ def _what(deed: Deed, run: Run) -> str:
         case "wait":
             seconds = mapping(deed.arguments).get("seconds")
             return f"{where}{deed.name}: {lasting(seconds) if isinstance(seconds, int | float) else ''}; passed at once here"
-        case "start" | "emit":
+        case "start" | "emit" | "listen":
             return f"{where}{deed.name}: {deed.what}"
 
 

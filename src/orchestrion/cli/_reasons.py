@@ -137,6 +137,8 @@ def simulated(entry: Entry) -> list[Reason]:
             return [Reason("record", "nobody was asked: the answer is made up from the form")]
         case "assumed":
             return [Reason("record", "nobody was asked: a dry run assumes that it is approved")]
+        case "the filter":
+            return [Reason("record", "nothing happened: the event is made up from what is listened for")]
         case "no wait":
             return [Reason("record", "a dry run does not wait")]
         case mock:

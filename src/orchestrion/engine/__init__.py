@@ -1,8 +1,8 @@
 """The only implementation of Effects, and the local dispatcher that advances runs."""
 
-from ._dry import DryRun, Mock, Noted, task_name
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits, Observe
+from ._mocks import DryRun, Mock, Noted, task_name
 from ._router import Fit, Routing
 from ._scheduler import Fired, Planned, Scheduler, upcoming
 from ._walk import WalkStopped

@@ -1,18 +1,19 @@
 """Dry runs: the workflow is walked and everything is decided as always, but nothing is performed."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from orchestrion.core import (
     Answer,
-    Call,
     ChildStart,
+    Consumed,
     Datum,
-    Effect,
     Entry,
     EntryKind,
     EntryStatus,
+    Event,
+    EventFilter,
     Faulted,
     Function,
     Invocation,
@@ -26,6 +27,8 @@ from orchestrion.core import (
     RunContext,
     TransientError,
     UserError,
+    derived_id,
+    event_of,
     is_composite,
     output_schema_of,
 )
@@ -33,73 +36,12 @@ from orchestrion.spec import example_of
 
 from ._effects import Outside, WalkEffects
 from ._leaf import call_of, perform_leaf
+from ._mocks import DryRun, Mock, Noted, task_name
 from ._walk import Scope, Walk
 
 MOST_ANSWERS = 2_000
 """A loop that waits for a change in the world would go on for ever."""
 BY = "dry run"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mock:
-    """What is answered in place of the outside: an output, an error, or the refusal of an approval."""
-
-    output: Json = None
-    error: Problem | None = None
-    rejected: str | None = None
-    """The reason a person gives for rejecting an approval that policy asks for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
-    """A call as policies see it, and what it would do outside."""
-
-    call: Call
-    effect: Effect
-    mockable: str
-    """The name under which a mock answers it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class DryRun:
-    """One dry run: what answers, and what was asked of it."""
-
-    mocks: Mapping[str, Sequence[Mock]] = field(default_factory=dict[str, Sequence[Mock]])
-    """A task's name or pointer, or `task/tool` for a tool of an agent → answers, one for each time; the last stays."""
-    noted: dict[tuple[str, str], Noted] = field(default_factory=dict[tuple[str, str], Noted])
-    """(run, key) → the call."""
-    used: dict[str, int] = field(default_factory=dict[str, int])
-    """How often each mock answered."""
-    answers: int = 0
-
-    @property
-    def unused(self) -> list[str]:
-        """Mocks that nothing asked for."""
-        return [name for name in self.mocks if name not in self.used]
-
-    def mock(self, task: str, tool: str | None = None) -> tuple[str, Mock] | None:
-        """The next answer for a task, or for a tool that an agent uses in it; with its name."""
-        names = [task_name(task), task]
-        return self._next([f"{name}/{tool}" for name in names] if tool else names, rejecting=False)
-
-    def rejection(self, task: str, action: str) -> tuple[str, Mock] | None:
-        """The answer of the person whose approval is asked for, where a mock says that it is a no."""
-        names = [task_name(task), task]
-        return self._next([*(f"{name}/{action}" for name in names), *names], rejecting=True)
-
-    def _next(self, names: Sequence[str], *, rejecting: bool) -> tuple[str, Mock] | None:
-        for name in names:
-            several = self.mocks.get(name, ())
-            turn = self.used.get(name, 0)
-            if several and (several[min(turn, len(several) - 1)].rejected is not None) is rejecting:
-                self.used[name] = turn + 1
-                return name, several[min(turn, len(several) - 1)]
-        return None
-
-
-def task_name(pointer: str) -> str:
-    """The last step of a task's pointer."""
-    return pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
 
 class DryEffects(WalkEffects):
@@ -206,7 +148,7 @@ class DryEffects(WalkEffects):
                 )
             )
 
-    # --- people, time, children ---
+    # --- people, time, other workflows ---
 
     async def ask(self, key: str, task: str, question: Question) -> Answer:
         """Answered at once: approvals are given, questions get the defaults of their form; mocks say otherwise."""
@@ -262,6 +204,55 @@ class DryEffects(WalkEffects):
             await self.walk.commit(Put(entry))
         return await super().child(key, task, start)
 
+    # --- events ---
+
+    async def receive(
+        self, key: str, task: str, listening_key: str, accepts: Callable[[Event], Awaitable[Json]]
+    ) -> Consumed:
+        """The next event of a mock, else one made up from what is listened for; when neither fits, the run waits."""
+        self.require_open()
+        if self.consumed(key) is None:
+            self._count()
+            async for event, how in self._events(task, listening_key, int(key.rpartition("/")[2])):
+                note = await accepts(event)
+                if note is not None:
+                    entry = self._entry(key, task, EntryKind.EVENT, "", self.walk.clock.now())
+                    why: Json = {"note": note, "seq": 0, "inbox": 0, "simulated": how}
+                    await self.walk.commit(Put(replace(entry, output=event.body, labels=event.labels, why=why)))
+                    break
+                if how != "the filter":
+                    raise UserError(
+                        "event-does-not-fit",
+                        f"{task_name(task)!r} does not listen for the event that {how} gives.",
+                        hint="Give the data its filter and correlation ask for, or a whole CloudEvent.",
+                    )
+        return await super().receive(key, task, listening_key, accepts)
+
+    async def _events(self, task: str, listening_key: str, number: int) -> AsyncIterator[tuple[Event, str]]:
+        """What may come next, with where it is from."""
+        listening = cast("Mapping[str, Sequence[Json]]", self.walk.entries[listening_key].input)
+        filters = [EventFilter.from_json(each) for each in listening["filters"]]
+        if not self._dry.has_mock(task):
+            for wanted in filters[number:]:
+                yield self._event(wanted, {}, f"{listening_key}/{number}"), "the filter"
+        elif (found := self._dry.event(task)) is not None:
+            name, mock = found
+            if mock.error is not None:
+                raise Faulted(_simulated(mock.error, name))
+            wanted = filters[min(number, len(filters) - 1)]
+            yield self._event(wanted, mock.output, f"{listening_key}/{number}"), f"mock {name}"
+
+    def _event(self, wanted: EventFilter, content: Json, name: str) -> Event:
+        """A whole CloudEvent as it is; other content with the attributes that the filter names."""
+        now = self.walk.clock.now()
+        if isinstance(content, Mapping) and "specversion" in content:
+            return event_of({"id": derived_id(self.walk.run.id, name), **content}, now=now)
+        body: dict[str, Json] = {"id": derived_id(self.walk.run.id, name), "source": "/dry-run", "data": content}
+        body["type"] = wanted.type or "simulated"
+        for place, value in wanted.literals:
+            body = cast("dict[str, Json]", _with(body, place, value))
+        return event_of(body, now=now)
+
     def _entry(self, key: str, task: str, kind: EntryKind, function: str, now: float) -> Entry:
         """Something that was answered at once."""
         return Entry(
@@ -284,6 +275,14 @@ def effects_over(walk: Walk, outside: Outside, dry: DryRun | None) -> WalkEffect
 def _tool(invocation: Invocation) -> str | None:
     """What an agent calls it, if an agent does it."""
     return invocation.acting.action if invocation.acting else None
+
+
+def _with(value: Json, place: Sequence[str], inner: Json) -> Json:
+    """The object with something put at a place."""
+    if not place:
+        return inner
+    known: Mapping[str, Json] = value if isinstance(value, Mapping) else {}
+    return {**known, place[0]: _with(known.get(place[0]), place[1:], inner)}
 
 
 def _simulated(error: Problem, mock: str) -> Problem:

@@ -34,9 +34,10 @@ from orchestrion.core import (
     Write,
 )
 
-from ._dry import DryRun, effects_over
+from ._dry import effects_over
 from ._effects import Outside
 from ._endings import finish, finish_cancelled, finish_stopped
+from ._mocks import DryRun
 from ._router import Router, Routing
 from ._walk import Ending, Walk, WalkStopped
 

@@ -195,6 +195,19 @@ def test_a_workflow_without_effects_says_so(server: CountingServer) -> None:
     assert "It would do nothing outside, and wait for nobody." in run_command("run", "plain", "--dry").said
 
 
+def test_what_would_wait_for_an_event_is_exit_code_3_and_says_which(server: CountingServer) -> None:
+    Path("workflows/hear.yaml").write_text(
+        "document: { dsl: '1.0.3', namespace: shop, name: hear, version: '1.0.0' }\n"
+        "do: [ paid: { listen: { to: { one: { with: { type: paid, data: '${ .cents > 100 }' } } } } } ]\n"
+    )
+    result = run_command("run", "hear", "--dry")
+    assert (result.code, "shop/hear 1.0.0 would wait" in result.said) == (3, True)
+    assert "listen paid: paid no event that a dry run could make up fits" in result.said
+    assert "Give the events that paid would wait for with --mock FILE." in result.said
+    Path("mocks.yaml").write_text("paid: { output: { cents: 500 } }\n")
+    assert run_command("run", "hear", "--dry", "--mock", "mocks.yaml").code == 0
+
+
 @pytest.mark.parametrize(
     ("mocks", "findings"),
     [

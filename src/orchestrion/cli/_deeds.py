@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrion.core import Entry, EntryKind, Journal, Json, Run
+from orchestrion.core import Entry, EntryKind, EntryStatus, Journal, Json, Run
 from orchestrion.engine import DryRun, Noted, task_name
 
-from ._phrases import mapping
+from ._phrases import listed, mapping, members
 from ._reasons import ruling_in
 from ._step import Ruling
 
@@ -161,6 +161,16 @@ def _other(workflow: str, entry: Entry) -> Deed | None:
                 answered=_answered(entry) or "a dry run of it",
                 output=entry.output,
                 problem=entry.problem,
+                mock=task_name(entry.task),
+            )
+        case EntryKind.LISTEN if entry.status is EntryStatus.INTENT:
+            types = [str(mapping(each).get("type") or "any event") for each in members(given.get("filters"))]
+            return Deed(
+                sort="listen",
+                workflow=workflow,
+                key=entry.key,
+                task=entry.task,
+                what=listed(types),
                 mock=task_name(entry.task),
             )
         case EntryKind.EVENT:

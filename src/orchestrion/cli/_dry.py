@@ -89,11 +89,11 @@ def _tell(run: Run, found: Sequence[Deed], unused: Sequence[str]) -> None:
         out.print(Text("It would", style="bold"))
     for number, deed in enumerate(found, 1):
         head = Text(f"{number:>3}  ", style="dim")
-        head.append(f"{deed.sort:<6}", style=_COLOURS[deed.sort])
+        head.append(f"{deed.sort:<7}", style=_COLOURS[deed.sort])
         head.append(printable(_what(deed, run)))
         out.print(head, soft_wrap=True)
         for text, style in _lines(deed):
-            out.print(Text(f"           {printable(text)}", style=style, no_wrap=True, overflow="ellipsis"))
+            out.print(Text(f"            {printable(text)}", style=style, no_wrap=True, overflow="ellipsis"))
     out.print()
     for line in _remarks(found, unused):
         out.print(Text(line, style="dim"))
@@ -120,7 +120,7 @@ def _what(deed: Deed, run: Run) -> str:
 
 def _lines(deed: Deed) -> Iterator[tuple[str, str]]:
     """With what, what policy says, and what it was answered with."""
-    width = max(out.width - 12, 30)
+    width = max(out.width - 13, 30)
     for line in _arguments(deed):
         yield cut(line, width), "dim"
     if deed.ruling is not None:
@@ -134,6 +134,8 @@ def _lines(deed: Deed) -> Iterator[tuple[str, str]]:
             yield cut(f"needs the approval of {role}, assumed here", width), "yellow"
         else:
             yield cut(f"needs the approval of {role}; {deed.approval['answered']}: {verdict}", width), "yellow"
+    if deed.sort == "listen" and deed.answered is None:
+        yield "no event that a dry run could make up fits: it would wait", "yellow"
     if deed.problem is not None and (deed.answered or deed.ruling is None or deed.ruling.verdict == "allow"):
         said = str(mapping(deed.problem).get("detail") or mapping(deed.problem).get("title"))
         yield cut(f"answered by {deed.answered}: {said}" if deed.answered else said, width), "red"
@@ -154,6 +156,9 @@ def _arguments(deed: Deed) -> Iterator[str]:
 
 
 def _remarks(found: Sequence[Deed], unused: Sequence[str]) -> Iterator[str]:
+    silent = [deed.mock for deed in found if deed.sort == "listen" and deed.answered is None and deed.mock]
+    if silent:
+        yield f"Give the events that {listed(silent)} would wait for with --mock FILE."
     made_up = list(dict.fromkeys(deed.mock for deed in found if deed.made_up and deed.mock))
     if made_up:
         it = "it" if len(made_up) == 1 else "them"

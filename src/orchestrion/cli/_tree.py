@@ -23,7 +23,7 @@ _DRAWN: Mapping[Status, tuple[str, str]] = {
 """The sign in ASCII, and the colour. The word always stands beside it."""
 
 _RUN_COLOURS = {"completed": "green", "faulted": "red", "diverged": "red", "cancelled": "magenta", "waiting": "yellow"}
-_WOULD = {"completed": "would complete", "faulted": "would fault"}
+_WOULD = {"completed": "would complete", "faulted": "would fault", "waiting": "would wait"}
 _ASCII = str.maketrans({"├": "+", "└": "`", "│": "|", "─": "-", "→": ">", "·": "-", "–": "-", "“": '"', "”": '"'})
 _FEWEST, _MOST_ROUNDS, _NARROW, _NARROWEST = 40, 12, 72, 52
 

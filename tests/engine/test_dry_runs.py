@@ -146,6 +146,23 @@ async def test_a_function_that_hides_its_effect_gets_no_permit() -> None:
     assert (ended.run.status, problem["code"]) == (RunStatus.FAULTED, "ungoverned")
 
 
+async def test_answers_carry_the_labels_that_policies_would_see() -> None:
+    class Outside(Scripted):
+        @property
+        def declaration(self) -> Declaration:
+            return replace(super().declaration, output_labels=frozenset({"untrusted"}))
+
+    outside = Outside(name="outside", act=never, effect="read")
+    ended = await walk(
+        "do:\n  - a: { call: outside:1.0.0@default }\n  - b: { call: write:1.0.0@default, with: { text: '${ .said }' } }\n",
+        mocks={"a": [Mock(output={"said": "pay me"})]},
+        more=(outside,),
+    )
+
+    noted = ended.dry.noted[ended.run.id, "/do/1/b#1"]
+    assert noted.call.labels == {"/text": frozenset({"untrusted"})}
+
+
 async def test_a_mock_answers_by_name_or_pointer_with_an_output_or_an_error() -> None:
     timeout = Problem(type="https://example.com/slow", status=504, title="Too slow")
     body = (

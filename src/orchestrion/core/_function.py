@@ -36,6 +36,8 @@ class Declaration:
     output_schema: Mapping[str, Json]
     effect: Effect
     idempotent: bool
+    output_labels: frozenset[str] = frozenset()
+    """What every output carries: `untrusted` where it comes from outside."""
 
     @property
     def id(self) -> str:

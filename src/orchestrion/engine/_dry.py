@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 from orchestrion.core import (
+    NO_LABELS,
     Answer,
     ChildStart,
     Consumed,
@@ -128,14 +129,18 @@ class DryEffects(WalkEffects):
         )
 
     def _outcome(self, invocation: Invocation, function: Function, found: tuple[str, Mock] | None) -> Outcome:
+        """The answer, with the labels of the real one: what a composite gives carries those of all it was given."""
         self._count()
+        labels = function.declaration.output_labels
+        if is_composite(function):
+            labels |= invocation.arguments.every_label()
         if found is None:
             schema = output_schema_of(function, cast("Mapping[str, Json]", invocation.arguments.value))
-            return Outcome(output=Datum(example_of(schema)), why={"simulated": "the output schema"})
+            return Outcome(output=_labelled(example_of(schema), labels), why={"simulated": "the output schema"})
         name, mock = found
         if mock.error is not None:
             raise Faulted(_simulated(mock.error, name))
-        return Outcome(output=Datum(mock.output), why={"simulated": f"mock {name}"})
+        return Outcome(output=_labelled(mock.output, labels), why={"simulated": f"mock {name}"})
 
     def _count(self) -> None:
         self._dry.answers += 1
@@ -275,6 +280,10 @@ def effects_over(walk: Walk, outside: Outside, dry: DryRun | None) -> WalkEffect
 def _tool(invocation: Invocation) -> str | None:
     """What an agent calls it, if an agent does it."""
     return invocation.acting.action if invocation.acting else None
+
+
+def _labelled(value: Json, labels: frozenset[str]) -> Datum:
+    return Datum(value, {"": labels} if labels else NO_LABELS)
 
 
 def _with(value: Json, place: Sequence[str], inner: Json) -> Json:

@@ -115,6 +115,7 @@ _DECLARATION = Declaration(
     },
     effect="write",
     idempotent=False,
+    output_labels=frozenset({"untrusted"}),
 )
 
 
@@ -168,7 +169,7 @@ class HttpFunction:
             raise _status_error(answer.response)
         output = Datum(_output(answer, str(arguments.get("output", "content")), hidden))
         why = {"status": status, **_judged(invocation.metadata, answer)}
-        return Outcome(output=output.labelled("untrusted"), why=why)
+        return Outcome(output=output.labelled(*_DECLARATION.output_labels), why=why)
 
     async def _exchange(
         self, client: httpx.AsyncClient, request: httpx.Request, auth: httpx.Auth | None, redirect: bool

@@ -7,6 +7,8 @@ from typing import Any, cast
 import pytest
 from inline_snapshot import snapshot
 
+from orchestrion.app import rehearse
+from orchestrion.core import RunFilter, RunStatus
 from orchestrion.testing import CountingServer, Result, counting_server, run_command
 
 WORKFLOW = """\
@@ -55,7 +57,13 @@ egress: { allow: ['ADDRESS'] }
 connections: { shop: { url: sqlite:///data/shop.db, write: true } }
 models: { desk-model: { provider: 'openai:gpt-5-mini', base_url: 'http://ADDRESS/v1', key: { secret: key } } }
 secrets: { key: { env: ORDER_TEST_KEY } }
+telemetry: { endpoint: 'http://ADDRESS' }
 roles: [lead]
+"""
+FOLLOWING = """\
+document: { dsl: '1.0.3', namespace: shop, name: following, version: '1.0.0' }
+schedule: { on: { one: { with: { type: shop.shipped } } } }
+do: [ thank: { call: http, with: { method: post, endpoint: 'http://ADDRESS/thanks' } } ]
 """
 POLICIES = """\
 @id("all")
@@ -75,6 +83,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Countin
             "orchestrion.yaml": SETTINGS,
             "workflows/order.yaml": WORKFLOW,
             "workflows/shipping.yaml": SHIPPING,
+            "workflows/following.yaml": FOLLOWING,
             "agents/helper.yaml": AGENT,
             "policies/all.cedar": POLICIES,
         }.items():
@@ -104,6 +113,15 @@ def test_nothing_leaves_the_process_and_nothing_is_kept(server: CountingServer) 
     assert sorted(str(path) for path in Path().rglob("*")) == before, (
         "no store, and no database where the connection points"
     )
+
+
+@pytest.mark.anyio
+async def test_what_it_emits_begins_nothing(server: CountingServer) -> None:
+    async with rehearse(Path()) as rehearsal:
+        app = rehearsal.app
+        run = await app.start(app.checked.shelf.named("order"), {"id": "o-1"})
+        assert (await app.engine.settle(run.id)).status is RunStatus.COMPLETED
+        assert sorted(each.workflow for each in await app.journal.runs(RunFilter())) == ["order", "shipping"]
 
 
 def test_everything_it_would_do_is_listed_with_the_decision_and_the_answer(server: CountingServer) -> None:

@@ -1,5 +1,8 @@
 """Extensions as they are read: each mistake with its place, each doubt a warning."""
 
+import re
+from pathlib import Path
+
 import pytest
 from inline_snapshot import snapshot
 
@@ -122,3 +125,15 @@ def test_tasks_of_extensions_are_looked_at_as_all_others() -> None:
         "export-drops-context",
         "unreachable-task",
     ]
+
+
+def test_the_guides_extensions_are_read() -> None:
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "dry-runs-and-extensions.md"
+    (block,) = (text for text in re.findall(r"```yaml\n(.*?)```", guide.read_text(), re.DOTALL) if "use:" in text)
+    reading = read(
+        f"{HEAD}{block}do:\n  - callPartner: {{ call: http, with: {{ method: get, endpoint: 'https://partner' }} }}\n"
+    )
+
+    assert [str(finding) for finding in reading.findings] == []
+    assert reading.document is not None
+    assert [each.name for each in reading.document.extensions] == ["audit", "rehearsal"]

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import select
 import signal
-import subprocess
+import socket
 import sys
+import threading
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -57,49 +59,54 @@ class Proxy:
         self.armed: Literal["no", "before", "after"] = "no"
         self.cuts = 0
         host = url.partition("host=")[2].partition("&")[0]
-        self._socket = f"{host}/.s.PGSQL.5432"
+        self._server = f"{host}/.s.PGSQL.5432"
         self._options = url.partition("options=")[2]
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[str]:
-        """The URL that leads through it."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        async with server:
+    @contextmanager
+    def running(self) -> Generator[str]:
+        """The URL that leads through it. Whoever connected has gone when it ends."""
+        port = self._listening.getsockname()[1]
+        accepting = threading.Thread(target=self._accept, daemon=True)
+        accepting.start()
+        try:
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable&options={self._options}"
+        finally:
+            self._listening.shutdown(socket.SHUT_RDWR)
+            for thread in [accepting, *self._threads]:
+                thread.join(5)
+            self._listening.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection(self._socket)
-        both = [asyncio.ensure_future(self._ask(reader, back)), asyncio.ensure_future(self._answer(there, writer))]
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        for task in both:
-            task.cancel()
-        back.close()
-        writer.close()
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                self._threads.append(threading.Thread(target=self._serve, args=(near,), daemon=True))
+                self._threads[-1].start()
 
-    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """From the journal to the server; the first message of a statement that was not prepared holds its text."""
-        while asked := await reader.read(1 << 20):
-            place = asked.find(b"\0commit\0")
-            if self.armed == "before" and place >= 0:
-                writer.write(asked[: place - 5])
-                await writer.drain()
-                self._cut()
-                return
-            writer.write(asked)
-            await writer.drain()
+    def _serve(self, near: socket.socket) -> None:
+        with near, socket.socket(socket.AF_UNIX) as far:
+            far.connect(self._server)
+            ends = (near, far)
+            with suppress(OSError):
+                while True:
+                    for source in select.select(ends, [], [])[0]:
+                        content = source.recv(1 << 20)
+                        if not content or not self._pass(content, source is near, far if source is near else near):
+                            return
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while answered := await reader.read(1 << 20):
-            if self.armed == "after" and b"COMMIT\0" in answered:
-                self._cut()
-                return
-            writer.write(answered)
-            await writer.drain()
-
-    def _cut(self) -> None:
+    def _pass(self, content: bytes, is_question: bool, target: socket.socket) -> bool:
+        """Hand on what came; False when this was the moment. A statement that was not prepared stands in its message as text."""
+        place = content.find(b"\0commit\0")
+        if self.armed == "before" and is_question and place >= 0:
+            target.sendall(content[: place - 5])
+        elif self.armed != "after" or is_question or b"COMMIT\0" not in content:
+            target.sendall(content)
+            return True
         self.armed = "no"
         self.cuts += 1
+        return False
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -108,7 +115,7 @@ async def test_a_connection_lost_in_commit_is_neither_a_yes_nor_a_no(
 ) -> None:
     clock = HandClock()
     proxy = Proxy(postgresql)
-    async with proxy.running() as url:
+    with proxy.running() as url:
         store = await asyncio.to_thread(Store.open, url, mode="own", blobs=str(tmp_path / "blobs"))
         journal = DurableJournal(store, clock)
         run = a_run("run-1", clock)
@@ -161,9 +168,8 @@ async def survive(server: "PostgresServer", url: str, folder: Path, away_s: floa
             assert [entry.key for entry in await journal.entries(f"run-{i}")] == [f"/{n}" for n in range(done[i])]
 
 
-async def until(condition: object, within_s: float = 40.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 40.0) -> None:
     began = time.monotonic()
-    assert callable(condition)
     while not condition():
         assert time.monotonic() - began < within_s, "it took too long"
         await asyncio.sleep(0.02)
@@ -203,26 +209,26 @@ async def test_a_transaction_that_somebody_left_open_is_ended(
 
 
 async def test_a_leader_frozen_within_a_transaction_is_replaced_too(postgresql: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", FROZEN, postgresql, str(tmp_path / "blobs")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "inside\n"
-        process.send_signal(signal.SIGSTOP)
-        began = time.monotonic()
-        store: Store | None = None
-        while store is None:
-            try:
-                store = await asyncio.to_thread(Store.open, postgresql, mode="own", blobs=str(tmp_path / "blobs"))
-            except UserError as error:
-                assert error.code == "store-in-use"  # noqa: PT017
-                assert time.monotonic() - began < 10
-                await asyncio.sleep(0.1)
-        journal = DurableJournal(store, HandClock())
-        await journal.start(a_run("run-1", HandClock()))
-        assert time.monotonic() - began < 5
-        await journal.close()
-        store.close()
-        process.kill()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FROZEN, postgresql, str(tmp_path / "blobs"), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"inside\n"
+    process.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    store: Store | None = None
+    while store is None:
+        assert time.monotonic() - began < 10
+        with suppress(UserError):
+            store = await asyncio.to_thread(Store.open, postgresql, mode="own", blobs=str(tmp_path / "blobs"))
+        await asyncio.sleep(0.1)
+    journal = DurableJournal(store, HandClock())
+    await journal.start(a_run("run-1", HandClock()))
+    assert time.monotonic() - began < 5
+    await journal.close()
+    store.close()
+    process.kill()
+    await process.wait()
 
 
 # --- values ---

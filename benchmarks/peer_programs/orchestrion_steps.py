@@ -1,0 +1,66 @@
+"""Our engine on the work of the peers: the real interpreter, engine and journal, without a jq process, for no step has an expression."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from _workload import PAYLOAD, STEPS, Settings, answer, effect, place
+
+from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemClock
+from orchestrion.engine import Limits
+from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate
+from orchestrion.journal import DurableJournal
+from orchestrion.store import Store
+from orchestrion.testing import NoExpressions, Scripted, Stage, interpreting, read_document, run_of
+
+DOCUMENT = read_document(
+    "document: { dsl: '1.0.3', namespace: bench, name: steps, version: '1.0.0' }\ndo:\n"
+    + "".join(f"  - step{i}: {{ call: 'effect:1.0.0@default', with: {{ number: {i} }} }}\n" for i in range(STEPS))
+)
+AT_ONCE = 1000
+
+
+async def _perform(arguments: Mapping[str, Json], _: LeafContext) -> Outcome:
+    number = arguments["number"]
+    assert isinstance(number, int)
+    return Outcome(output=Datum(effect(number)))
+
+
+def _stage(declared: Effect) -> Stage:
+    action = ActionDeclaration(
+        name="effect", input_schema={"type": "object", "properties": {"number": {"type": "integer"}}}
+    )
+    gate, findings = CedarGate.load([], Catalogued(actions=[action], workflows=["bench/steps"]))
+    if gate is None:
+        raise SystemExit("\n".join(map(str, findings)))
+    function = Scripted(name="effect", act=_perform, effect=declared)
+    return Stage(functions=(function,), gate=gate, limits=Limits(concurrency=AT_ONCE))
+
+
+def open_store(where: Settings, clock: SystemClock) -> Store:
+    """A file of its own, or the database it was given."""
+    if where["database"] is None:
+        return Store.open(Path(where["folder"]) / "orchestrion.db", mode="own", clock=clock)
+    raise SystemExit("not available: the engine cannot use PostgreSQL yet")
+
+
+async def main() -> None:
+    where, clock = place(), SystemClock()
+    store = open_store(where, clock)
+    journal = DurableJournal(store, clock)
+    async with _stage(where["declared"]).engine(
+        journal, interpreting({DOCUMENT.digest: DOCUMENT}, NoExpressions())
+    ) as engine:
+
+        async def run_one(name: str, _: Settings) -> None:
+            del name
+            run = await engine.start(run_of(DOCUMENT, None))
+            ended = await engine.settle(run.id)
+            assert ended.output == PAYLOAD, ended
+
+        await answer(run_one, {"durability": "WAL, synchronous=FULL"})
+    await journal.close()
+    store.close()
+
+
+asyncio.run(main())

@@ -69,7 +69,12 @@ async def _call(*command: str | Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
     if process.returncode:
         words = " ".join(output.decode(errors="replace").split())
         raise Failed(f"`{Path(command[0]).name} {' '.join(map(str, command[1:4]))} ...` failed: {words[-300:]}")

@@ -63,17 +63,17 @@ class Program:
         return lines[-1][:300] if lines else "it ended without a word"
 
     async def stop(self) -> None:
-        """Close its standard input; what does not end by itself is killed with all that it started."""
+        """Close its standard input and wait until it has ended by itself."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), STOP_S)
-        except TimeoutError:
-            pass
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+
+    async def kill(self) -> None:
+        """End it with all that it started, if anything is left."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
 
 
 @asynccontextmanager
@@ -96,8 +96,9 @@ async def running(python: Path, program: str, where: Mapping[str, Any]) -> Async
     try:
         await started.greeting()
         yield started
-    finally:
         await started.stop()
+    finally:
+        await started.kill()
 
 
 def _plain_environment() -> dict[str, str]:

@@ -63,7 +63,7 @@ def _durability(engine: sqlalchemy.Engine) -> str:
         found = [str(connection.execute(sqlalchemy.text(question)).scalar()) for question in asked]
     if found not in (["wal", "2"], ["on", "on"]):
         raise SystemExit(f"not as durable as the others: {dict(zip(asked, found, strict=True))}")
-    return ", ".join(found)
+    return "WAL, synchronous=FULL" if found[0] == "wal" else "fsync and synchronous_commit on"
 
 
 async def main() -> None:

@@ -97,7 +97,7 @@ def _durability(graph: Any) -> str:
         found = [connection.execute(f"show {name}").fetchone()[name] for name in ("fsync", "synchronous_commit")]
     if found not in (["wal", "2"], ["on", "on"]):
         raise SystemExit(f"not as durable as the others: {found}")
-    return ", ".join(found)
+    return "WAL, synchronous=FULL" if found[0] == "wal" else "fsync and synchronous_commit on"
 
 
 async def main() -> None:

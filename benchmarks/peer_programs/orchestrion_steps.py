@@ -6,7 +6,7 @@ from pathlib import Path
 
 from _workload import PAYLOAD, STEPS, Settings, answer, effect, place
 
-from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemClock
+from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemClock, UserError
 from orchestrion.engine import Limits
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate
 from orchestrion.journal import DurableJournal
@@ -39,9 +39,19 @@ def _stage(declared: Effect) -> Stage:
 
 def open_store(where: Settings, clock: SystemClock) -> Store:
     """A file of its own, or the database it was given."""
-    if where["database"] is None:
-        return Store.open(Path(where["folder"]) / "orchestrion.db", mode="own", clock=clock)
-    raise SystemExit("not available: the engine cannot use PostgreSQL yet")
+    try:
+        return Store.open(where["database"] or Path(where["folder"]) / "orchestrion.db", mode="own", clock=clock)
+    except UserError as error:
+        raise SystemExit(f"not available: {error}") from None
+
+
+def durability(store: Store) -> str:
+    """As a connection like the writer's says."""
+    connection = store.connect(writes=True)
+    found = [connection.execute(f"pragma {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    connection.close()
+    assert found == ["wal", 2], found
+    return "WAL, synchronous=FULL"
 
 
 async def main() -> None:
@@ -58,7 +68,7 @@ async def main() -> None:
             ended = await engine.settle(run.id)
             assert ended.output == PAYLOAD, ended
 
-        await answer(run_one, {"durability": "WAL, synchronous=FULL"})
+        await answer(run_one, {"durability": durability(store)})
     await journal.close()
     store.close()
 

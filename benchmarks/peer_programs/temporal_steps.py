@@ -91,7 +91,7 @@ async def main() -> None:
             assert output == PAYLOAD
 
         async with worker:
-            await answer(run_one, {"durability": "wal, 2", "join": {"address": address}})
+            await answer(run_one, {"durability": "WAL, synchronous=FULL", "join": {"address": address}})
     finally:
         if server is not None:
             server.terminate()

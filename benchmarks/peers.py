@@ -44,8 +44,8 @@ async def find_best(subjects: Sequence[Subject], server: Postgres, results: dict
             continue
         chosen[subject.name] = candidate
         results[subject.name].candidate = str(candidate)
-        results[subject.name].tried = {str(each): round(rate) for each, rate in seen}
-        tell(f"{subject.name}: " + "; ".join(f"{each}: {rate:,.0f}/s" for each, rate in seen))
+        results[subject.name].tried = {each: round(rate) for each, rate in seen.items()}
+        tell(f"{subject.name}: " + "; ".join(f"{each}: {rate:,.0f}/s" for each, rate in seen.items()))
     return chosen
 
 

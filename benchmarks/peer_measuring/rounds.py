@@ -26,6 +26,8 @@ class Scale:
 
     rounds: int
     candidates: int
+    """How many of a subject's candidates are tried before the rounds, and below how often each."""
+    passes: int
     tuning_s: float
     alone_s: float
     together_s: float
@@ -33,8 +35,8 @@ class Scale:
     wakes: int
 
 
-FULL = Scale(rounds=5, candidates=9, tuning_s=3, alone_s=4, together_s=10, waiting_runs=100_000, wakes=500)
-QUICK = Scale(rounds=2, candidates=2, tuning_s=1.5, alone_s=1, together_s=3, waiting_runs=5_000, wakes=100)
+FULL = Scale(rounds=5, candidates=9, passes=2, tuning_s=3, alone_s=4, together_s=10, waiting_runs=100_000, wakes=500)
+QUICK = Scale(rounds=2, candidates=2, passes=1, tuning_s=1.5, alone_s=1, together_s=3, waiting_runs=5_000, wakes=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,24 +138,22 @@ async def copies(subject: Subject, postgres: Postgres | None) -> AsyncGenerator[
         yield found
 
 
-async def best(
-    subject: Subject, postgres: Postgres | None, scale: Scale
-) -> tuple[Candidate, list[tuple[Candidate, float]]]:
-    """The candidate with the most steps a second, and what each showed. Raises: Failed when none ran."""
-    seen: list[tuple[Candidate, float]] = []
+async def best(subject: Subject, postgres: Postgres | None, scale: Scale) -> tuple[Candidate, Mapping[str, float]]:
+    """The candidate with the most steps a second, and the most that each showed. Raises: Failed when none ran."""
+    seen: dict[str, float] = {}
     problem = Failed("nothing was tried")
-    for processes, group in itertools.groupby(subject.candidates[: scale.candidates], lambda each: each.processes):
-        del processes
+    tried = subject.candidates[: scale.candidates]
+    for _, group in itertools.groupby(tried, lambda each: each.processes):
         try:
             async with copies(subject, postgres) as started:
-                for candidate in group:
+                for candidate in [*group] * scale.passes:
                     load = await started.together(candidate, scale.tuning_s)
-                    seen.append((candidate, load.steps_per_s))
+                    seen[str(candidate)] = max(load.steps_per_s, seen.get(str(candidate), 0.0))
         except Failed as failed:
             problem = failed
     if not seen:
         raise problem
-    return max(seen, key=lambda each: each[1])[0], seen
+    return max(tried, key=lambda each: seen.get(str(each), 0.0)), seen
 
 
 async def measure(subject: Subject, candidate: Candidate, postgres: Postgres | None, scale: Scale) -> Round:

@@ -1,5 +1,6 @@
 """What tests of the platform and of its users need: crashes on demand, counted effects, conformance suites."""
 
+from ._almanac import Almanac, Crash, MortalJournal
 from ._command_line import Result, run_command
 from ._counting_server import CountingServer, counting_server
 from ._crash import CrashingJournal, Moment
@@ -14,13 +15,16 @@ from ._walking import interpreting, read_document, run_of, walk_document
 __all__ = [
     "ANYTHING",
     "SCENARIOS",
+    "Almanac",
     "CountingServer",
+    "Crash",
     "CrashingJournal",
     "Desk",
     "DocumentRouting",
     "FewFunctions",
     "Ledger",
     "Moment",
+    "MortalJournal",
     "NoExpressions",
     "Result",
     "Scenario",

@@ -71,6 +71,8 @@ class Scheduler:
         self._on_fired = on_fired
         self._prompt = asyncio.Event()
         self._watching: dict[str, asyncio.Task[None]] = {}
+        self._looked_at = float("inf")
+        """When it last looked, by the clock; the first time, nothing that was kept is trusted."""
 
     async def run(self) -> None:
         """Fire whatever falls due, for ever."""
@@ -103,6 +105,7 @@ class Scheduler:
             if state.digest and name not in self._planned:
                 await self._journal.reschedule(replace(state, digest="", next_at=None, updated_at=self._clock.now()))
         upcoming = [await self._tend(planned, states.get(name)) for name, planned in self._planned.items()]
+        self._looked_at = self._clock.now()
         return min((at for at in upcoming if at is not None), default=None)
 
     async def _tend(self, planned: Planned, state: ScheduleState | None) -> float | None:
@@ -126,6 +129,8 @@ class Scheduler:
         now = self._clock.now()
         if state is None:
             state = ScheduleState(workflow=planned.workflow, digest="", updated_at=now)
+        if state.digest == planned.digest and state.next_at is not None and now >= self._looked_at:
+            return state
         wanted = replace(state, digest=planned.digest, next_at=await self._next_at(planned, state, now))
         if wanted == state:
             return state

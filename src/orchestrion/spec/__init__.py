@@ -1,6 +1,6 @@
 """Workflow documents: text in, a typed workflow and findings out; edits as splices of source text. Pure."""
 
-from ._calendar import After, Cron, Every, Missed, Schedule
+from ._calendar import MISSED, After, Cron, Every, Missed, Schedule
 from ._duration import duration_of
 from ._edit import Edit, Insert, Remove, Rename, SetValue, edit
 from ._example import example_of
@@ -52,6 +52,7 @@ from ._template import Expression, Template, TemplateNode, compile_expression, c
 from ._yaml import parse as parse_yaml
 
 __all__ = [
+    "MISSED",
     "After",
     "CallTask",
     "Catch",

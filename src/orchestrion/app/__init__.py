@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from ._app import App, Rooms, conduct, open_app, open_rooms, require_input, require_role
     from ._batch import Row, RowFile, open_rows
     from ._dry import Rehearsal, rehearse
+    from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, migrate_store, open_journal
     from ._project import Checked, routers_of
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 __all__ = [
     "App",
     "Checked",
+    "FolderWatch",
     "Mode",
+    "PutAway",
     "Rehearsal",
     "Rooms",
     "Row",
     "RowFile",
+    "Watched",
     "conduct",
     "fire",
     "migrate_store",
@@ -35,6 +39,7 @@ __all__ = [
     "routers_of",
     "scheduled",
     "scheduler_of",
+    "watches_of",
 ]
 
 _HOMES = {
@@ -42,6 +47,7 @@ _HOMES = {
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
     **dict.fromkeys(("Mode", "migrate_store", "open_journal"), "_journals"),
+    **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
 }

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from orchestrion.app import App, open_app, planned_on, scheduler_of
+from orchestrion.app import App, PutAway, open_app, planned_on, scheduler_of, watches_of
 from orchestrion.core import Fenced, OrchestrionError, Run, RunFilter, RunStatus, UserError
 from orchestrion.engine import Fired, upcoming
 
@@ -42,7 +42,9 @@ class Working:
         err.print(f"{open_runs:,} runs are open. Ctrl-C pauses.")
         await self._announce()
         scheduler = scheduler_of(self._app, self._fired)
-        jobs = [asyncio.ensure_future(self._advance()), asyncio.ensure_future(scheduler.run())]
+        watches = watches_of(self._app, self._moved)
+        work = [self._advance(), scheduler.run(), *(watch.run() for watch in watches)]
+        jobs = [asyncio.ensure_future(each) for each in work]
         try:
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
@@ -88,6 +90,13 @@ class Working:
             following = asyncio.ensure_future(self._follow(run))
             self._following.add(following)
             following.add_done_callback(self._following.discard)
+
+    def _moved(self, away: PutAway) -> None:
+        """A file of a watched folder that is settled."""
+        err.print(f"{'[green]✓ done[/]' if away.reason is None else '[red]✗ set aside[/]'}  ", end="")
+        err.print(f"{away.folder}/{away.file.name}", markup=False)
+        if away.reason is not None:
+            err.print(f"  {away.reason}", markup=False)
 
     async def _follow(self, run: Run) -> None:
         self._tell(await self._app.engine.settle(run.id))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Annotated, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -178,6 +179,37 @@ class Batch(_Setting):
     )
 
 
+class Folder(_Setting):
+    """A folder whose new files are events."""
+
+    path: str = Field(min_length=1, description="The folder, relative to the project's.")
+    pattern: str = Field(
+        default="*", min_length=1, description="Which files: `*.csv`. Hidden files and links are never taken."
+    )
+    done: str = Field(
+        default="done", min_length=1, description="Where files go whose runs have completed, relative to the folder."
+    )
+    bad: str = Field(
+        default="bad",
+        min_length=1,
+        description="Where files go whose run failed, or that nobody wants or can read, with the reason beside them.",
+    )
+    settle_s: float = Field(
+        default=2.0, alias="settle", gt=0, description="Seconds without a change after which a file counts as whole."
+    )
+
+    @model_validator(mode="after")
+    def _somewhere_else(self) -> "Folder":
+        inside = [PurePath(self.path, place) for place in (self.done, self.bad)]
+        if PurePath(self.path) in inside:
+            raise PydanticCustomError(
+                "folder-in-itself",
+                "A watched folder cannot be where its files are put away",
+                {"hint": "Name another folder for `done` and `bad`, such as done and bad."},
+            )
+        return self
+
+
 class GuardPolicy(_Setting):
     """What `guard` checks a content for."""
 
@@ -301,6 +333,10 @@ class Settings(_Setting):
     guards: dict[Name, GuardPolicy] = Field(default_factory=dict, description="What `guard` checks, by name.")
     batches: dict[str, Batch] = Field(
         default_factory=dict, description="Workflow → how the columns of a file become its input in `run --each`."
+    )
+    folders: dict[Name, Folder] = Field(
+        default_factory=dict,
+        description="Folders to watch, by name: each file that arrives is an event of the source `/folders/NAME`.",
     )
     limits: Limits = Field(default_factory=Limits, description="How much at once, and how much at most.")
     telemetry: Telemetry | None = Field(

@@ -1,5 +1,7 @@
 """Agent files: everything wrong is found at once, at its line."""
 
+import subprocess
+import sys
 import textwrap
 from typing import cast
 
@@ -184,3 +186,24 @@ def test_values_are_filled_into_bodies_as_they_are() -> None:
         "b": ['to A "quoted" {n} name'],
         "c": True,
     }
+
+
+def test_the_version_is_the_same_in_every_process() -> None:
+    code = "from orchestrion.agents import AgentDefinition as A; print(A(name='a', labels=frozenset('uvwxyz')).version)"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
+
+
+def test_what_is_left_at_its_default_does_not_count_for_the_version() -> None:
+    plain = AgentDefinition(name="a")
+    assert AgentDefinition(name="a", description="", labels=frozenset()).version == plain.version
+    assert AgentDefinition(name="a", labels=frozenset({"pii"})).version != plain.version

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic.json_schema import SkipJsonSchema
 
 from orchestrion.core import digest
@@ -22,6 +22,8 @@ _Names: TypeAlias = Annotated[
 ]
 _Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 _Object: TypeAlias = Mapping[str, JsonValue]
+_Labels: TypeAlias = Annotated[frozenset[str], PlainSerializer(sorted, return_type=list[str], when_used="json")]
+"""In order, since a set has another one in every process, and the version is a digest."""
 
 
 NO_PARAMETERS: Mapping[str, JsonValue] = {"type": "object", "properties": {}}
@@ -90,7 +92,7 @@ class AgentTool(_Part):
     """JSON Schema of the arguments that the model chooses."""
     bind: Mapping[str, str] = Field(default_factory=dict)
     """Argument → path in the agent's input."""
-    labels: frozenset[str] = frozenset()
+    labels: _Labels = frozenset()
     query: QueryTarget | None = None
     http: HttpTarget | None = None
     openapi: OpenApiTarget | None = None
@@ -144,15 +146,19 @@ class AgentDefinition(_Part):
     output: _Object | None = None
     tools: tuple[AgentTool, ...] = ()
     limits: Limits = Limits()
-    labels: frozenset[str] = frozenset()
+    labels: _Labels = frozenset()
     playbook: Playbook | None = None
     playbooks: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     """Digests of the playbooks it names: they are part of what it does, and so of its version. Not written in the file."""
 
     @cached_property
     def version(self) -> str:
-        """Digest of everything that decides its behaviour. An approval binds to it."""
-        return digest([self.model_dump(mode="json", by_alias=True), dict(sorted(self.playbooks.items()))])
+        """Digest of everything that decides its behaviour. An approval binds to it.
+
+        What is left at its default does not count, so that a field of a later release changes no agent that does without it.
+        """
+        said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return digest([said, dict(sorted(self.playbooks.items()))])
 
     @cached_property
     def input_schema(self) -> Schema:

@@ -211,3 +211,14 @@ async def test_a_run_is_shown_with_what_it_called(tmp_path: Path) -> None:
     assert shown.code == 0, shown
     for word in ("find", "describe", "request", "count", "findParcel", "stock"):
         assert word in shown.out
+
+
+async def test_a_dry_run_asks_nobody(tmp_path: Path) -> None:
+    async with project(tmp_path) as (folder, parcels):
+        loop = asyncio.get_running_loop()
+        mocks = folder / "mocks.yaml"
+        mocks.write_text("find: { output: { id: 7 } }\n")
+        arguments = ("run", "where-is-it", "--project", str(folder), "--dry", "--mock", str(mocks), "-i", '{"id": 7}')
+        shown = await loop.run_in_executor(None, run_command, *arguments)
+        assert shown.code == 0, shown
+        assert (parcels.asked, parcels.tokens) == ([], 0)

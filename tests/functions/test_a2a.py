@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -33,6 +33,7 @@ from starlette.routing import Route
 
 from orchestrion.core import Entry, EntryStatus, Json, Run, RunStatus, SystemClock
 from orchestrion.egress import Egress
+from orchestrion.engine import DryRun
 from orchestrion.expressions import Expressions
 from orchestrion.functions import A2a, A2aRequest, Tokens
 from orchestrion.journal import MemoryJournal
@@ -355,3 +356,14 @@ async def test_a_killed_message_is_sent_again_only_where_it_counts_once(once: bo
         assert settled.status is asked
         assert len(house.worker.messages) == (2 if once else 1)
         assert len(set(house.worker.messages)) == 1
+
+
+async def test_a_dry_run_sends_nothing() -> None:
+    journal = MemoryJournal(SystemClock())
+    async with agent() as house:
+        document = read_document(HEAD + call(house.url, "letters"))
+        async with staged() as stage, Expressions() as expressions:
+            dry = replace(stage, dry=DryRun())
+            run = await walk_document(document, None, journal=journal, stage=dry, evaluator=expressions)
+        assert run.status is RunStatus.COMPLETED, run.problem
+        assert house.received == []

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +22,7 @@ from orchestrion.core import (
     SystemClock,
 )
 from orchestrion.egress import Egress
+from orchestrion.engine import DryRun, Mock
 from orchestrion.expressions import Expressions
 from orchestrion.functions import Describe, HttpFunction, OpenApi, Tokens
 from orchestrion.journal import MemoryJournal
@@ -294,3 +295,31 @@ async def test_a_killed_call_goes_on_without_its_document(shop: Shop, at: int, m
             settled = await engine.settle("run-1")
     assert settled.status is RunStatus.COMPLETED, settled.problem
     assert len({headers["idempotency-key"] for _, _, headers, _ in shop.received}) == 1
+
+
+async def dry(
+    text: str, root: Path, mocks: Mapping[str, Mock] | None = None
+) -> tuple[Run, Mapping[str, Entry], DryRun]:
+    walk = DryRun(mocks={name: [mock] for name, mock in (mocks or {}).items()})
+    journal = MemoryJournal(SystemClock())
+    async with staged(root) as stage, Expressions() as expressions:
+        dry_stage = replace(stage, dry=walk)
+        run = await walk_document(read_document(text), None, journal=journal, stage=dry_stage, evaluator=expressions)
+    return run, {entry.key: entry for entry in await journal.entries(run.id)}, walk
+
+
+async def test_a_dry_run_shows_the_request_that_a_document_of_the_project_means(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "parcels.yaml").write_text(DOCUMENT.replace("url: /api", f"url: {shop.url}/api"))
+    run, entries, _ = await dry(workflow("parcels.yaml", "findParcel", parameters="{ id: a }"), tmp_path)
+    assert run.status is RunStatus.COMPLETED, run.problem
+    request = cast("Mapping[str, Json]", entries["/do/0/it#1/request"].input)
+    assert request["endpoint"] == f"{shop.url}/api/parcels/a"
+    assert shop.received == []
+
+
+async def test_a_dry_run_reads_no_document_elsewhere(shop: Shop, tmp_path: Path) -> None:
+    text = workflow(f"{shop.url}/openapi.yaml", "findParcel", parameters="{ id: a }")
+    run, _, _ = await dry(text, tmp_path)
+    assert run.status is RunStatus.COMPLETED, run.problem
+    run, _, walk = await dry(text, tmp_path, {"it": Mock(output={"id": "P-9"})})
+    assert (run.output, walk.unused, shop.documents) == ({"id": "P-9"}, [], 0)

@@ -63,6 +63,12 @@ async def described(
                 acting=_acting(definition, function, arguments) if as_agent else None,
             )
         )
+        if effects.run.dry and not outcome.output.value:
+            raise UserError(
+                "description-not-asked",
+                f"A dry run does not ask what the tools of {definition.name!r} take.",
+                hint="Mock what the task gives, or keep the description as a file of the project.",
+            )
         found = outcome.output.every_label()
         offers[source] = _Offer(cast("Mapping[str, Json]", outcome.output.value), trusted=not found)
         labels |= found

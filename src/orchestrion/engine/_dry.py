@@ -21,6 +21,7 @@ from orchestrion.core import (
     Json,
     Leaf,
     Nature,
+    OrchestrionError,
     Outcome,
     Problem,
     Put,
@@ -43,6 +44,8 @@ from ._walk import Scope, Walk
 MOST_ANSWERS = 2_000
 """A loop that waits for a change in the world would go on for ever."""
 BY = "dry run"
+NOT_ASKED = frozenset({"model-not-asked", "description-not-asked"})
+"""Why a composite cannot go on: what it has to know is outside."""
 
 
 class DryEffects(WalkEffects):
@@ -64,7 +67,7 @@ class DryEffects(WalkEffects):
     # --- calls ---
 
     async def invoke(self, invocation: Invocation) -> Outcome:
-        """A composite that does something is answered as a whole by a mock, or when it cannot go on without a model."""
+        """A composite that does something is answered as a whole by a mock, or when it cannot go on without the outside."""
         function = self.outside.catalog.resolve(invocation.function)
         if not is_composite(function) or function.declaration.effect == "none":
             return await super().invoke(invocation)
@@ -73,8 +76,8 @@ class DryEffects(WalkEffects):
             if found is None:
                 try:
                     return await super().invoke(invocation)
-                except Faulted as error:
-                    if error.problem.code != "model-not-asked":
+                except OrchestrionError as error:
+                    if error.problem.code not in NOT_ASKED:
                         raise
             return await self._whole(invocation, function, found)
         return await self._whole(invocation, function, None)

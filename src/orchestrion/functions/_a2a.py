@@ -21,7 +21,7 @@ from orchestrion.core import (
 from orchestrion.egress import Egress
 
 from ._credentials import credentials_of
-from ._fetch import fetch
+from ._fetch import fetch, not_described
 from ._http import host_of
 from ._schema import arguments_of
 from ._tokens import Tokens
@@ -209,6 +209,8 @@ class _Call:
             "card", Datum({"method": "card", "endpoint": card.get("endpoint")}, move_labels(labels, "/endpoint"))
         )
         found = cast("Mapping[str, Json]", read.output.value)
+        if self._effects.run.dry and "interfaces" not in found:
+            raise not_described("the card of another agent")
         interfaces = [cast("Mapping[str, Json]", each) for each in cast("list[Json]", found["interfaces"])]
         once = True if found.get("once") is True else None
         if server:

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from orchestrion.core import ERROR_TYPES, Faulted, Json, OrchestrionError, Problem, Secrets, TransientError
+from orchestrion.core import ERROR_TYPES, Faulted, Json, OrchestrionError, Problem, Secrets, TransientError, UserError
 from orchestrion.egress import Egress, response_too_big
 
 from ._credentials import credentials_of, http_auth
@@ -37,6 +37,15 @@ async def fetch(url: str, policy: Json, *, egress: Egress, tokens: Tokens, secre
     if not response.is_success:
         raise _unavailable(url, f"status {response.status_code}", response.status_code)
     return bytes(received)
+
+
+def not_described(what: str) -> UserError:
+    """A dry run cannot go on into what only the outside describes."""
+    return UserError(
+        "description-not-asked",
+        f"A dry run does not read {what}.",
+        hint="Mock what the task gives, or keep the description as a file of the project.",
+    )
 
 
 def _unavailable(url: str, why: str, status: int) -> OrchestrionError:

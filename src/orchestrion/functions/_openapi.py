@@ -24,7 +24,7 @@ from orchestrion.core import (
 from orchestrion.egress import Egress
 from orchestrion.openapi import Api, Operation, expectation, fitted, read_api, request_of
 
-from ._fetch import fetch
+from ._fetch import fetch, not_described
 from ._http import host_of
 from ._schema import arguments_of, sentences, violations
 from ._tokens import Tokens
@@ -208,7 +208,10 @@ class OpenApi:
                 ),
             )
         )
-        operation = Operation.model_validate(cast("Mapping[str, Json]", described.output.value)[name])
+        found = cast("Mapping[str, Json]", described.output.value)
+        if effects.run.dry and name not in found:
+            raise not_described(f"the document of {name!r}")
+        operation = Operation.model_validate(found[name])
         given = checked(operation, cast("Mapping[str, Json]", arguments.get("parameters") or {}))
         labels = sub_labels(invocation.arguments.labels, "/parameters")
         every = frozenset[str]().union(*labels.values())

@@ -115,9 +115,9 @@ def tool(url: str, name: str, timeout: Json = "PT5S", **arguments: Json) -> dict
     return at(url, "tools/call", timeout, name=name, arguments=arguments)
 
 
-async def failing(arguments: Mapping[str, Json], **options: int) -> OrchestrionError:
+async def failing(arguments: Mapping[str, Json], *, max_response_bytes: int = 1_000_000) -> OrchestrionError:
     with pytest.raises(OrchestrionError) as caught:
-        await perform(arguments, **options)
+        await perform(arguments, max_response_bytes=max_response_bytes)
     assert not isinstance(caught.value, BugError)
     return caught.value
 
@@ -244,7 +244,7 @@ async def rogue(answers: Mapping[str, Answer]) -> AsyncGenerator[tuple[str, list
         usual: dict[str, Answer] = {
             "initialize": lambda _: HELLO,
             "tools/list": lambda _: {"tools": [TOOL]},
-            "tools/call": lambda _: {"content": [], "structuredContent": {"id": 1}},
+            "tools/call": lambda _: {"content": list[Json](), "structuredContent": {"id": 1}},
         }
         answer = {**usual, **answers}.get(method)
         if answer is None:
@@ -274,33 +274,35 @@ async def test_a_server_that_follows_the_protocol_is_believed() -> None:
     assert cast("Mapping[str, Json]", outcome.output.value)["structuredContent"] == {"id": 1}
 
 
-@pytest.mark.parametrize(
-    ("method", "answer", "code"),
-    [
-        ("tools/call", lambda _: {"content": [], "structuredContent": {"id": "one"}}, "mcp-bad-answer"),
-        ("tools/call", lambda _: {"content": []}, "mcp-bad-answer"),
-        ("tools/call", lambda _: {"content": "none"}, "mcp-bad-answer"),
-        ("tools/call", lambda _: 7, "mcp-bad-answer"),
-        ("tools/call", lambda _: JSONResponse({"jsonrpc": "2.0", "id": 999, "result": {"content": []}}), "timed-out"),
-        ("tools/call", lambda _: Response("{", media_type="application/json"), "mcp-bad-answer"),
-        ("tools/call", lambda _: Response("hello", media_type="text/html"), "mcp-refused"),
-        ("tools/call", lambda _: Response(status_code=500), "mcp-unavailable"),
-        ("tools/call", lambda _: Response(status_code=202), "mcp-refused"),
-        ("tools/call", lambda _: stream(), "mcp-connection-lost"),
-        ("tools/call", lambda _: stream("data: {\n\n"), "mcp-bad-answer"),
-        ("tools/call", lambda _: stream(f"data: {'x' * 60_000}\n\n"), "response-too-big"),
-        ("tools/call", lambda _: Response("x" * 110_000, media_type="application/json"), "response-too-big"),
-        ("tools/call", lambda _: Response(status_code=307, headers={"location": "http://10.0.0.1/"}), "mcp-refused"),
-        ("tools/list", lambda _: {"tools": [{"name": "pay", "inputSchema": {"type": 7}}]}, "mcp-bad-answer"),
-        ("tools/list", lambda _: {"tools": [], "nextCursor": "again"}, "mcp-bad-answer"),
-        ("tools/list", lambda _: {"tools": []}, "unknown-tool"),
-        ("initialize", lambda _: Response(status_code=401), "mcp-unauthorized"),
-        ("initialize", lambda _: {"protocolVersion": "1999-01-01", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}, "mcp-bad-answer"),
-    ],
-)  # fmt: skip
+ROGUES: list[tuple[str, Answer, str]] = [
+    ("tools/call", lambda _: {"content": list[Json](), "structuredContent": {"id": "one"}}, "mcp-bad-answer"),
+    ("tools/call", lambda _: {"content": list[Json]()}, "mcp-bad-answer"),
+    ("tools/call", lambda _: {"content": "none"}, "mcp-bad-answer"),
+    ("tools/call", lambda _: 7, "mcp-bad-answer"),
+    ("tools/call", lambda _: JSONResponse({"jsonrpc": "2.0", "id": 999, "result": {"content": []}}), "timed-out"),
+    ("tools/call", lambda _: Response("{", media_type="application/json"), "mcp-bad-answer"),
+    ("tools/call", lambda _: Response("hello", media_type="text/html"), "mcp-refused"),
+    ("tools/call", lambda _: Response(status_code=500), "mcp-unavailable"),
+    ("tools/call", lambda _: Response(status_code=202), "mcp-refused"),
+    ("tools/call", lambda _: stream(), "mcp-connection-lost"),
+    ("tools/call", lambda _: stream("data: {\n\n"), "mcp-bad-answer"),
+    ("tools/call", lambda _: stream(f"data: {'x' * 60_000}\n\n"), "response-too-big"),
+    ("tools/call", lambda _: Response("x" * 110_000, media_type="application/json"), "response-too-big"),
+    ("tools/call", lambda _: Response(status_code=307, headers={"location": "http://10.0.0.1/"}), "mcp-refused"),
+    ("tools/list", lambda _: {"tools": [{"name": "pay", "inputSchema": {"type": 7}}]}, "mcp-bad-answer"),
+    ("tools/list", lambda _: {"tools": list[Json](), "nextCursor": "again"}, "mcp-bad-answer"),
+    ("tools/list", lambda _: {"tools": list[Json]()}, "unknown-tool"),
+    ("initialize", lambda _: Response(status_code=401), "mcp-unauthorized"),
+    ("initialize", lambda _: {"protocolVersion": "1999-01-01", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}, "mcp-bad-answer"),
+]  # fmt: skip
+"""What is answered to which method, and what it is called."""
+
+
+@pytest.mark.parametrize(("method", "answer", "code"), ROGUES)
 async def test_a_server_that_lies_or_breaks_is_a_clear_problem(method: str, answer: Answer, code: str) -> None:
+    patience: Json = {"milliseconds": 700} if code == "timed-out" else "PT20S"
     async with rogue({method: answer}) as (url, _):
-        error = await failing(tool(url, "pay", {"milliseconds": 700}), max_response_bytes=100_000)
+        error = await failing(tool(url, "pay", patience), max_response_bytes=100_000)
     assert error.code == code, error
     if isinstance(error, Faulted):
         assert error.problem.status in (401, 502)
@@ -327,3 +329,26 @@ async def test_a_declared_server_brings_its_credentials_and_headers() -> None:
         trusted = server.model_copy(update={"trust": True})
         outcome = await perform({"server": "crm", "method": "tools/list"}, {"crm": trusted})
         assert outcome.output.labels == {}
+
+
+async def test_a_refused_token_is_fetched_anew_once() -> None:
+    issued: list[str] = []
+
+    async def token(_: Request) -> Response:
+        issued.append(f"t{len(issued) + 1}")
+        return JSONResponse({"access_token": issued[-1]})
+
+    received: list[str | None] = []
+
+    async def serve(request: Request) -> Response:
+        received.append(request.headers.get("authorization"))
+        return Response(status_code=401 if received[-1] == "Bearer t1" else 503)
+
+    routes = [Route("/oauth2/token", token, methods=["POST"]), Route("/mcp", serve, methods=["GET", "POST"])]
+    async with serving(Starlette(routes=routes)) as url:
+        policy: Json = {"authority": url, "grant": "client_credentials", "client": {"id": "desk"}}
+        endpoint: Json = {"uri": f"{url}/mcp", "authentication": {"oauth2": policy}}
+        error = await failing({"method": "tools/list", "transport": {"http": {"endpoint": endpoint}}})
+    assert error.code == "mcp-unavailable"
+    assert received[:2] == ["Bearer t1", "Bearer t2"]
+    assert issued == ["t1", "t2"]

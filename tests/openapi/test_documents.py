@@ -9,7 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from orchestrion.core import Json, UserError
-from orchestrion.openapi import Api, Operation, read_api
+from orchestrion.openapi import Api, Operation, fitted, read_api
 
 SWAGGER = """
 swagger: '2.0'
@@ -156,6 +156,11 @@ def test_what_the_server_alone_writes_is_not_asked_of_callers() -> None:
     )
     assert got["Order"]["required"] == ["id", "total"]
     assert put.schemes == ()
+
+
+def test_a_swagger_body_is_also_called_body() -> None:
+    put = api(SWAGGER).operation("putOrder")
+    assert fitted(put, {"orderId": 1, "body": {"total": 2}}) == {"orderId": 1, "order": {"total": 2}}
 
 
 def test_a_swagger_form_has_its_fields_as_arguments() -> None:

@@ -32,6 +32,8 @@ roles: [support-lead, fraud-analyst]
 users: { ana: [support-lead] }
 routers: { support-intents: { examples: routers/support-intents.csv, text: text, label: label, threshold: 0.6 } }
 guards: { outbound: { schema: { type: string }, personal_data: review, allow: [service@bank.example], max_length: 4000 } }
+mcp:
+  crm: { url: "https://crm.example.com/mcp", authentication: { oauth2: { use: LEDGER } }, headers: { X-Tenant: acme }, trust: true, timeout: 20 }
 batches: { customer-triage: { map: { message: text }, defaults: { customerId: C-1 } } }
 limits: { concurrency: 50, backlog: 10000, turns: 12, usd: 0.5, seconds: 60 }
 """
@@ -155,6 +157,19 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(text: str) -> None:
 )
 def test_what_is_no_host_cannot_be_allowed(host: str) -> None:
     assert "bad-host" in complaints(f"egress: {{ allow: ['{host}'] }}")[0]
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ("{ url: crm }", "`mcp.crm.url`: String should match pattern"),
+        ("{ url: https://a/, authentication: { bearer: { token: x } } }", "This does not say how to authenticate"),
+        ("{ url: https://a/, authentication: { digest: { use: A } } }", "This does not say how to authenticate"),
+        ("{ url: https://a/, authentication: { bearer: { use: GONE } } }", "There is no secret 'GONE'."),
+    ],
+)
+def test_a_wrong_mcp_server_is_told(server: str, expected: str) -> None:
+    assert any(expected in each for each in complaints(f"mcp: {{ crm: {server} }}"))
 
 
 def test_broken_yaml_is_one_finding_with_its_place() -> None:

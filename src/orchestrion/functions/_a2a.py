@@ -60,6 +60,7 @@ _REQUEST = Declaration(
     output_schema={"type": "object", "description": "The card's essentials, a task or a message."},
     effect="write",
     idempotent=False,
+    output_labels=frozenset({"untrusted"}),
 )
 
 _A2A = Declaration(
@@ -99,6 +100,7 @@ _A2A = Declaration(
     },
     effect="write",
     idempotent=False,
+    output_labels=frozenset({"untrusted"}),
 )
 
 
@@ -145,7 +147,7 @@ class A2aRequest:
                 credentials=credentials_of(arguments.get("authentication"), context.secrets, self._tokens),
                 egress=self._egress,
             )
-        return Outcome(output=Datum(output).labelled("untrusted"))
+        return Outcome(output=Datum(output).labelled(*_REQUEST.output_labels))
 
 
 class A2a:

@@ -91,6 +91,7 @@ _DECLARATION = Declaration(
     },
     effect="write",
     idempotent=False,
+    output_labels=frozenset({"untrusted"}),
 )
 
 
@@ -143,7 +144,7 @@ class Mcp:
         trusted = self._trusted(arguments)
         output = Datum(result.value)
         return Outcome(
-            output=output if trusted and method == "tools/list" else output.labelled("untrusted"),
+            output=output if trusted and method == "tools/list" else output.labelled(*_DECLARATION.output_labels),
             why={"server": result.server, "protocol": result.protocol},
         )
 

@@ -78,6 +78,7 @@ _DESCRIBE = Declaration(
     output_schema={"type": "object", "description": "Operation → its method, address, parameters and schemas."},
     effect="read",
     idempotent=True,
+    output_labels=frozenset({"untrusted"}),
 )
 
 _OPENAPI = Declaration(
@@ -123,6 +124,7 @@ _OPENAPI = Declaration(
     output_schema={"description": "What `http` gives for the request."},
     effect="write",
     idempotent=False,
+    output_labels=frozenset({"untrusted"}),
 )
 
 
@@ -166,7 +168,7 @@ class Describe:
         }
         output = Datum(described)
         return Outcome(
-            output=output.labelled("untrusted") if is_address(place) else output,
+            output=output.labelled(*_DESCRIBE.output_labels) if is_address(place) else output,
             why={"api": f"{api.origin.title} {api.origin.version}".strip(), "document": api.origin.digest},
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -64,8 +65,9 @@ class Api:
             raise UserError(error.code, f"{method.upper()} {path}: {error.message}", hint=error.hint) from None
 
 
+@lru_cache(maxsize=32)
 def read_api(text: bytes, *, base: str = "") -> Api:
-    """The document of a JSON or YAML text. `base` is the address it was found at.
+    """The document of a JSON or YAML text. `base` is the address it was found at. The last ones read are kept.
 
     Raises: UserError `bad-api-document` for what is not an OpenAPI document, or not of a version known here.
     """

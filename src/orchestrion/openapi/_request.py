@@ -23,10 +23,14 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 def fitted(operation: Operation, given: Mapping[str, Json]) -> dict[str, Json]:
     """The arguments with their parameters in the types they have in the document, where nothing is lost by it.
 
-    A parameter travels as text: `"7"` is a whole number as good as 7, and one value is a list of one.
+    A parameter travels as text: `"7"` is a whole number as good as 7, and one value is a list of one. `body` means the body,
+    whatever a Swagger document calls it.
     """
     properties = cast("Mapping[str, Json]", operation.arguments.get("properties", {}))
     found: dict[str, Json] = {name: value for name, value in given.items() if value is not None}
+    own = operation.body.argument if operation.body else None
+    if own is not None and "body" in found and "body" not in properties and own not in found:
+        found[own] = found.pop("body")
     texts = {each.argument for each in operation.parameters if not each.as_json}
     for name in texts & found.keys():
         found[name] = _fitted(resolved(cast("Json", operation.arguments), properties.get(name)), found[name])

@@ -27,8 +27,9 @@ def parsed(text: bytes) -> Json:
     try:
         loaded = cast("object", YAML(typ="safe", pure=True).load(text.decode()))  # pyright: ignore[reportUnknownMemberType]  ruamel has no types
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ValueError(f"{error.problem} (line {line})") from None
+        told = cast("Any", error)  # ruamel has no types
+        line = told.problem_mark.line + 1 if told.problem_mark else 0
+        raise ValueError(f"{told.problem} (line {line})") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise ValueError(str(error).splitlines()[0] if str(error) else "it cannot be read") from None
     try:

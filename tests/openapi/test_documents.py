@@ -122,6 +122,7 @@ paths:
                 name: { type: string, nullable: true, example: Ana }
                 kind: { type: string, nullable: true, enum: [a, b] }
                 size: { type: integer, minimum: 1, exclusiveMinimum: true, nullable: false }
+                pair: { type: array, items: [{ type: string }, { type: integer, nullable: true }] }
       responses: {}
 """
 
@@ -203,6 +204,7 @@ def test_schemas_of_old_dialects_become_those_of_today() -> None:
                 "name": {"type": ["string", "null"]},
                 "kind": {"type": ["string", "null"], "enum": ["a", "b", None]},
                 "size": {"type": "integer", "exclusiveMinimum": 1},
+                "pair": {"type": "array", "prefixItems": [{"type": "string"}, {"type": ["integer", "null"]}]},
             },
         }
     )

@@ -11,6 +11,8 @@ Side = Literal["request", "response"]
 _KEPT_AS_DATA = frozenset({"enum", "const", "default", "examples", "example"})
 _DROPPED = frozenset({"nullable", "example", "xml", "externalDocs", "discriminator", "readOnly", "writeOnly"})
 _SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_SEVERAL = {name: name for name in ("allOf", "anyOf", "oneOf", "prefixItems")} | {"items": "prefixItems"}
+"""Lists of schemas, by their names today."""
 _DEPTH = 100
 _LOOKS_AROUND = re.compile(r"\(\?<?[=!]|\\[1-9]")
 """A pattern that looks around or back may take for ever, and is left to the service to check."""
@@ -109,8 +111,8 @@ class Schemas:
                 found[name] = {each: self.part(inner) for each, inner in value.items()}
             elif isinstance(value, Mapping) or (isinstance(value, bool) and name in {"items", "not"}):
                 found[name] = self.part(value)
-            elif isinstance(value, Sequence) and not isinstance(value, str) and name in {"allOf", "anyOf", "oneOf"}:
-                found[name] = [self.part(each) for each in value]
+            elif isinstance(value, Sequence) and not isinstance(value, str) and name in _SEVERAL:
+                found[_SEVERAL[name]] = [self.part(each) for each in value]
             else:
                 found[name] = value
         self._shown_only(found, schema)

@@ -10,7 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrion.core import Clock, Event, EventLog, Journal, Json, OrchestrionError, Run, RunStatus, event_of, iso
+from orchestrion.core import (
+    Clock,
+    Event,
+    EventLog,
+    Journal,
+    Json,
+    OrchestrionError,
+    Run,
+    RunStatus,
+    dump,
+    event_of,
+    iso,
+)
 
 from ._app import App
 from ._put_away import finish_reasons, forget_reason, put_away, reason_event, set_aside
@@ -201,23 +213,27 @@ class FolderWatch:
             return
         if event.routed_at is None:
             return
-        digest = published.id.partition("/")[0]
-        if event.deliveries == 0:
-            wrong = f" {event.notes}" if event.notes else ""
-            await self._set_aside(name, f"No workflow wants it.{wrong}", digest, published.id)
-            return
         reached = await self._events.reached(event.seq)
         runs = [await self._journal.run(each.run_id) for each in reached if not each.key]
-        if not reached or any(run is not None and not run.status.ended for run in runs):
+        waits = event.deliveries > 0 and not reached
+        if waits or any(run is not None and not run.status.ended for run in runs):
             return
+        if await asyncio.to_thread(_signature, self._watched.path / name) != file.signature:
+            return
+        digest = published.id.partition("/")[0]
         failed = [run for run in runs if run is not None and run.status is not RunStatus.COMPLETED]
-        if failed:
-            reason = "\n".join(map(_failure, failed))
-            await self._set_aside(name, reason, digest, published.id)
-        elif await asyncio.to_thread(_signature, self._watched.path / name) == file.signature:
-            moved = await asyncio.to_thread(put_away, self._watched.path / name, self._watched.done, digest)
-            await asyncio.to_thread(forget_reason, self._watched.bad, name)
-            self._moved(name, PutAway(folder=self._watched.name, file=moved))
+        if event.deliveries == 0:
+            wrong = f" {dump(event.notes)}" if event.notes else ""
+            await self._set_aside(name, f"No workflow wants it.{wrong}", digest, published.id)
+        elif failed:
+            await self._set_aside(name, "\n".join(map(_failure, failed)), digest, published.id)
+        else:
+            await self._done(name, digest)
+
+    async def _done(self, name: str, digest: str) -> None:
+        moved = await asyncio.to_thread(put_away, self._watched.path / name, self._watched.done, digest)
+        await asyncio.to_thread(forget_reason, self._watched.bad, name)
+        self._moved(name, PutAway(folder=self._watched.name, file=moved))
 
     async def _set_aside(self, name: str, reason: str, digest: str, event_id: str = "") -> None:
         path, said = self._watched.path / name, f"{reason}\n\nSet aside at {iso(self._clock.now())}."

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrion.core import Clock, Journal, Run, RunFilter, RunStatus, ScheduleState, SystemClock
-from orchestrion.engine import Planned
+from orchestrion.core import Clock, Datum, Effects, Journal, Run, RunFilter, RunStatus, ScheduleState, SystemClock
+from orchestrion.engine import LOOK_S, Fired, Planned
 from orchestrion.journal import DurableJournal, MemoryJournal
 from orchestrion.spec import After, Cron, Every, Missed, Schedule
 from orchestrion.store import Store
-from orchestrion.testing import Almanac, Crash, MortalJournal
+from orchestrion.testing import Almanac, Crash, MortalJournal, Stage
 from orchestrion.testing.journal_suite import HandClock
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +47,12 @@ def times(a: Almanac) -> list[str]:
     """The planned times of what was fired, without the date where it is the first of June."""
     found = [run.input["scheduledAt"] for run in a.fired if isinstance(run.input, dict)]
     return [str(at).removeprefix("2026-06-01T").removesuffix(":00Z") for at in found]
+
+
+async def the_run(journal: Journal, run_id: str) -> Run:
+    run = await journal.run(run_id)
+    assert run is not None
+    return run
 
 
 async def the_state(journal: Journal) -> ScheduleState:
@@ -248,3 +254,30 @@ async def test_it_sleeps_until_the_next_firing_and_wakes_by_itself() -> None:
     started = [float((run.start_key or "")[-7:-1]) for run in a.fired]
     assert [round((later - at) % 60, 3) for at, later in pairwise(started)] == [0.2] * (len(started) - 1)
     assert journal.looks < 20
+
+
+async def test_the_end_of_a_run_is_noticed_at_once() -> None:
+    clock = SystemClock()
+    journal = MemoryJournal(clock)
+    three = asyncio.Event()
+    fired: list[Run] = []
+
+    async def interpret(run: Run, effects: Effects) -> Datum:
+        return Datum(run.input)
+
+    def note(what: Fired) -> None:
+        fired.extend(what.runs)
+        if len(fired) == 3:
+            three.set()
+
+    async with Stage().engine(journal, interpret) as engine:
+        a = Almanac(planned=[planned(Schedule(timing=After(0.02)))], journal=journal, clock=clock)
+        scheduler = a.scheduler(advance=engine.advance, settle=engine.settle, on_fired=note)
+        running = asyncio.ensure_future(scheduler.run())
+        async with asyncio.timeout(LOOK_S):
+            await three.wait()
+        running.cancel()
+    ended = [await the_run(journal, run.id) for run in fired[:2]]
+    for before, after in zip(ended, fired[1:3], strict=True):
+        assert before.ended_at is not None
+        assert after.created_at >= before.ended_at + 0.02

@@ -1,5 +1,9 @@
 """`schedule`: what is wrong with one is said where it stands, with what to do."""
 
+from pathlib import Path
+from typing import cast
+
+import jsonschema_rs
 import pytest
 from inline_snapshot import snapshot
 
@@ -164,3 +168,14 @@ def test_a_mistake_is_reported(body: str, metadata: str, rendered: list[str]) ->
 def test_an_input_that_fits_is_fine() -> None:
     body = "input: { schema: { document: { type: object, required: [region] } } }\nschedule: { every: PT5M }"
     assert said(body, "{ schedule: { input: { region: north } } }") == []
+
+
+def test_what_is_ours_stays_valid_for_everyone(test_data: Path) -> None:
+    schema = read((test_data / "open-workflow/schema/workflow.yaml").read_text()).source
+    assert schema is not None
+    official = jsonschema_rs.validator_for(cast("dict[str, object]", schema.json))
+    metadata = "{ timezone: Asia/Tokyo, schedule: { missed: all, input: { region: north } } }"
+    for body in ("schedule: { cron: 0 9 * * 1 }", "schedule: { every: PT5M }", "schedule: { after: { hours: 1 } }"):
+        document = read(HEAD.format(metadata=metadata) + body + TASKS).document
+        assert document is not None
+        assert official.is_valid(document.json)

@@ -4,10 +4,11 @@ from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits, Observe
 from ._mocks import DryRun, Mock, Noted, task_name
 from ._router import Fit, Routing
-from ._scheduler import Fired, Planned, Scheduler, upcoming
+from ._scheduler import LOOK_S, Fired, Planned, Scheduler, upcoming
 from ._walk import WalkStopped
 
 __all__ = [
+    "LOOK_S",
     "DryRun",
     "Engine",
     "Fired",

@@ -1,11 +1,11 @@
 """A virtual calendar for tests: schedules fired over any journal by a clock that is moved, with crashes between any two writes."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from orchestrion.core import Clock, Journal, Run, RunStatus, ScheduleState, SetRun
-from orchestrion.engine import Planned, Scheduler
+from orchestrion.engine import Fired, Planned, Scheduler
 
 from ._stage import new_run
 
@@ -50,14 +50,22 @@ class Almanac:
     fired: list[Run] = field(default_factory=list[Run])
     """The runs it started, in order; joined ones are not among them."""
 
-    def scheduler(self) -> Scheduler:
+    def scheduler(
+        self,
+        *,
+        advance: Callable[[Run], None] | None = None,
+        settle: Callable[[str], Awaitable[Run]] | None = None,
+        on_fired: Callable[[Fired], None] = lambda _: None,
+    ) -> Scheduler:
+        """A scheduler as a new process has it; with an engine's `advance` and `settle`, its runs are walked."""
         return Scheduler(
             self.planned,
             journal=self.journal,
             clock=self.clock,
             pin=self._pin,
-            advance=self.fired.append,
-            settle=self._settle,
+            advance=advance or self.fired.append,
+            settle=settle or self._settle,
+            on_fired=on_fired,
         )
 
     async def _pin(self, planned: Planned, run_id: str, at: float) -> Run:

@@ -103,3 +103,20 @@ def test_it_works_beside_the_process_that_has_the_store() -> None:
         assert listed()["examples/nightly"]["paused_by"] == "ana"
     finally:
         owner.close()
+
+
+def test_the_doctor_looks_after_watched_folders() -> None:
+    settings = Path("orchestrion.yaml")
+    settings.write_text(settings.read_text() + "folders: { here: { path: inbox }, gone: { path: outbox } }\n")
+    Path("inbox").mkdir()
+    found = cast("Sequence[Mapping[str, Any]]", run_command("doctor", "--json").json)
+    folders = {row["detail"].split(":")[0].split(" ")[0]: row["health"] for row in found if row["what"] == "folder"}
+    assert folders == {"here": "ok", "gone": "warning"}
+
+
+def test_a_folder_cannot_be_where_its_files_are_put_away() -> None:
+    settings = Path("orchestrion.yaml")
+    settings.write_text(settings.read_text() + "folders: { here: { path: inbox, done: . } }\n")
+    refused = run_command("validate")
+    assert refused.code == 2
+    assert "cannot be where its files are put away" in refused.said

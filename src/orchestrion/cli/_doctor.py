@@ -1,5 +1,6 @@
 """`orchestrion doctor`: can this machine and this project work? And `orchestrion store migrate`."""
 
+import os
 import platform
 import shutil
 import sqlite3
@@ -85,6 +86,8 @@ async def _places(project: Project) -> AsyncGenerator[Check]:
             yield Check(what="secret", health="ok", detail=f"{name} is there")
         except UserError as error:
             yield Check(what="secret", health="warning", detail=error.message, hint=error.hint)
+    for name, folder in project.settings.folders.items():
+        yield _folder(name, project.root / folder.path)
     try:
         async with open_journal(project, mode="join", clock=SystemClock()) as journal:
             counts = await journal.count()
@@ -100,6 +103,17 @@ async def _places(project: Project) -> AsyncGenerator[Check]:
         )
     free_mb = shutil.disk_usage(project.root).free // 1_000_000
     yield Check(what="disk", health="ok" if free_mb > LEAST_FREE_MB else "warning", detail=f"{free_mb:,} MB free")
+
+
+def _folder(name: str, path: Path) -> Check:
+    """Whether files can be taken out of a watched folder."""
+    if not path.is_dir():
+        detail, hint = f"{name}: there is no folder {str(path)!r}", "Make it, or mount it; it is waited for."
+        return Check(what="folder", health="warning", detail=detail, hint=hint)
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        detail, hint = f"{name}: files in {str(path)!r} cannot be moved", "Give this user the right to write there."
+        return Check(what="folder", health="broken", detail=detail, hint=hint)
+    return Check(what="folder", health="ok", detail=f"{name} is watched at {path}")
 
 
 def migrate(project: Path, *, as_json: bool) -> None:

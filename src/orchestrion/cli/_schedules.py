@@ -58,22 +58,18 @@ def _next(planned: Planned, state: ScheduleState | None, count: int) -> list[flo
 
 
 def _table(known: list[Planned], states: Mapping[str, ScheduleState], runs: Mapping[str, Run], count: int) -> Table:
+    """Ids whole, so that they can be copied."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("workflow", overflow="fold")
-    table.add_column("runs", overflow="fold")
-    table.add_column("last", overflow="fold")
-    table.add_column("next", no_wrap=True)
+    table.add_column("schedule", overflow="fold", min_width=41)
+    table.add_column("next", overflow="fold")
     for planned in known:
         state = states.get(planned.workflow)
         zone = planned.schedule.timezone
         times = [when(at, zone) for at in _next(planned, state, count)]
-        table.add_row(
-            Text(planned.workflow),
-            Text(f"{planned.schedule.words}\n{zone}, missed: {planned.schedule.missed}"),
-            Text(_last(planned, state, runs)),
-            Text("\n".join(times) if times else _why_not(state, runs)),
-        )
-        table.add_row("", "", "", "")
+        told = Text(planned.workflow, style="bold")
+        told.append(f"\n  {planned.schedule.words}\n  {zone}, missed: {planned.schedule.missed}", style="not bold")
+        told.append(f"\n  last: {_last(planned, state, runs)}\n", style="not bold")
+        table.add_row(told, Text("\n".join(times) if times else _why_not(state, runs)))
     return table
 
 
@@ -81,7 +77,8 @@ def _last(planned: Planned, state: ScheduleState | None, runs: Mapping[str, Run]
     if state is None or state.last_at is None:
         return "never"
     run = runs.get(state.last_run_id or "")
-    return f"{when(state.last_at, planned.schedule.timezone)}\n{state.last_run_id} {run.status if run else ''}"
+    said = f" {run.status}" if run else ""
+    return f"{when(state.last_at, planned.schedule.timezone)}{said}\n  {state.last_run_id}"
 
 
 def _why_not(state: ScheduleState | None, runs: Mapping[str, Run]) -> str:

@@ -1,36 +1,13 @@
 """What `listen` means: one, any, all; correlation; until; foreach; reading. On both journals."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
-
 import pytest
 
 from orchestrion.core import EntryKind, EntryStatus, Journal, Json, RunStatus, SystemClock
 from orchestrion.expressions import Expressions
-from orchestrion.journal import DurableJournal, MemoryJournal
-from orchestrion.store import Store
+from orchestrion.journal import MemoryJournal
 from orchestrion.testing import Stage, desk
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["memory", "durable"])
-async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Journal]:
-    clock = SystemClock()
-    if request.param == "memory":
-        yield MemoryJournal(clock)
-        return
-    store = Store.open(f"sqlite:///{tmp_path}/store.db", mode="own", clock=clock)
-    durable = DurableJournal(store, clock)
-    yield durable
-    await durable.close()
-    store.close()
-
-
-@pytest.fixture
-async def expressions() -> AsyncGenerator[Expressions]:
-    async with Expressions() as found:
-        yield found
 
 
 async def test_one_takes_the_first_event_that_fits(journal: Journal, expressions: Expressions) -> None:

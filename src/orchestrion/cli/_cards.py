@@ -30,6 +30,8 @@ _KINDS: Mapping[str, str] = {
     "set": "Preparation",
     "wait": "Pause",
     "event": "Event sent",
+    "listen": "Waiting for events",
+    "heard": "Event received",
     "workflow": "Another workflow",
     "group": "Group of steps",
     "loop": "Repetition",

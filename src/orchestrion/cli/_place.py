@@ -8,7 +8,7 @@ from typing import Literal
 from orchestrion.core import Entry
 
 PlaceKind = Literal[
-    "root", "task", "round", "attempt", "caught", "answer", "tool", "approval", "inquiry", "extension", "part"
+    "root", "task", "round", "attempt", "caught", "answer", "tool", "approval", "inquiry", "extension", "heard", "part"
 ]
 
 _TASK = r"/(\d+)/(.+?)#(\d+)(?=[/!~]|$)"
@@ -24,12 +24,14 @@ _STEPS: tuple[tuple[re.Pattern[str], PlaceKind, str], ...] = (
     (re.compile(r"/turn/\d+/model/(\d+)(?=[/!]|$)"), "answer", ""),
     (re.compile(r"/tool/(\d+)(?=[/!]|$)"), "tool", ""),
     (re.compile(r"/approval/(\d+)(?=[/!]|$)"), "approval", ""),
+    (re.compile(r"/event/(\d+)(?=[/!]|$)"), "heard", "/foreach"),
     (re.compile(r"/interrupted/(\d+)(?=[/!]|$)"), "inquiry", ""),
 )
 """How a key goes on: what matches, what it leads to, and how the task's pointer in the document goes on with it."""
 
 _FACT = re.compile(
     r"/(if|started|began|deadline|jump|for|try|try/caught|replaced|join|fork/branches/join|fork/branches/\d+/done|answer|child|enter"
+    r"|listening|done"
     r"|cancel|retry/\d+|fallback/\d+|(?:retry|jitter|failed|try)~\d+(?:/deadline|/jump)?|(?:do|catch/do|for/\d+)/jump)"
 )
 _MARK = re.compile(r"!(late|\d+)$")

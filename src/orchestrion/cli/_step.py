@@ -32,6 +32,8 @@ Kind = Literal[
     "set",
     "wait",
     "event",
+    "listen",
+    "heard",
     "workflow",
     "group",
     "loop",
@@ -45,7 +47,8 @@ Kind = Literal[
     "note",
     "part",
 ]
-"""answer: one answer of an agent's model or playbook. extension: what runs before or after a task. inquiry: a person is asked whether something interrupted happened.
+"""answer: one answer of an agent's model or playbook. extension: what runs before or after a task. heard: an event that a `listen`
+took. inquiry: a person is asked whether something interrupted happened.
 note: something that happened and counts no more. part: a piece of a composite function that has no name of its own here."""
 
 

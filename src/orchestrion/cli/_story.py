@@ -154,4 +154,6 @@ def _awaited(waits: Waiting, timezone: str) -> str:
     until = f" (until {moment(waits.until, timezone)})" if waits.until is not None else ""
     if waits.whom is not None:
         return f"{waits.whom} to {waits.what}{until}"
-    return f"{moment(waits.until, timezone)}" if waits.until is not None else waits.what
+    if waits.what == "wait" and waits.until is not None:
+        return moment(waits.until, timezone)
+    return f"{waits.what}{until}"

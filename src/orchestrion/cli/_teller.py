@@ -9,6 +9,7 @@ from orchestrion.spec import CallTask, DoTask, ForkTask, ForTask, RaiseTask, Tas
 from ._aftermath import finished
 from ._asked import SHORT, Asked, answer_words, asked_in, asked_reasons, asked_status, asked_step, called, waiting
 from ._engaged import as_tool, failed_model, last_answer, prompt_in, spoken, tool_calls
+from ._heard import heard_reasons, heard_words, listening, wanted_words
 from ._held import join_of, joined, tries
 from ._phrases import amount_of, counted, lasting, mapping, moment, titled
 from ._place import Node, Place
@@ -64,6 +65,8 @@ class Teller:
                 told = self._container(node, until, kind="round", name=f"round {place.number + 1}")
             case "attempt":
                 told = self._container(node, until, kind="attempt", name=f"attempt {place.number}")
+            case "heard":
+                told = self._heard(node, until)
             case "caught":
                 told = self._container(node, until, kind="caught", name="after the failure")
         problem = problem_in(self.run.problem) if self.fault == place.key else None
@@ -115,6 +118,8 @@ class Teller:
                     return self._plain(node, own, "event")
                 case EntryKind.TIMER:
                     return self._wait(node, own)
+                case EntryKind.LISTEN:
+                    return self._listen(node, own, until)
                 case _:
                     return self._call(node, until, name=place.name, kind="call")
         if (called_node := _only_called(node)) is not None:
@@ -193,6 +198,48 @@ class Teller:
             ended_at=own.ended_at,
             reasons=(*((Reason("time", words),) if words else ()), *simulated(own)),
             waits=Waiting(what="wait", since=own.started_at, until=at) if open_ else None,
+        )
+
+    def _listen(self, node: Node, own: Entry, until: float | None) -> Step:
+        task = self.tasks.get(node.place.pointer)
+        steps = self._inside(node, until)
+        status = "failed" if self._faulted(node) else _entry_status(own, active=self.active)
+        inner = {each.status for step in steps for each in step.every()}
+        busy = status == "waiting" and bool(inner & {"waiting", "interrupted", "running"})
+        waits = listening(own, task, until) if status == "waiting" and not busy else None
+        heard = sum(step.kind == "heard" for step in steps)
+        return self._bare(
+            node,
+            kind="listen",
+            status=status,
+            result=counted(heard, "event") if heard else "",
+            started_at=own.started_at,
+            ended_at=own.ended_at,
+            reasons=() if waits else (Reason("record", f"listened for {wanted_words(own, task)}"),),
+            waits=waits,
+            steps=steps,
+        )
+
+    def _heard(self, node: Node, until: float | None) -> Step:
+        own = node.own
+        if own is None:
+            return self._container(node, until, kind="heard", name=f"event {node.place.number + 1}")
+        steps = self._inside(node, until)
+        inner = {step.status for step in steps}
+        status: Status = "failed" if self._faulted(node) else "done"
+        for busy in ("running", "waiting"):
+            status = busy if busy in inner else status
+        return self._bare(
+            node,
+            kind="heard",
+            status=status,
+            name=str(mapping(own.output).get("type", "event")),
+            result=heard_words(own.output),
+            started_at=own.started_at,
+            ended_at=own.ended_at,
+            reasons=heard_reasons(own),
+            output=own.output,
+            steps=steps,
         )
 
     def _child(self, node: Node, entry: Entry) -> Step:

@@ -2,6 +2,7 @@
 
 from orchestrion.core import Journal, Json, RequestStatus, Run, RunStatus, iso
 
+from ._heard import listeners
 from ._terminal import SYMBOLS, err, out
 
 
@@ -35,5 +36,8 @@ async def tell(journal: Journal, run: Run) -> None:
             err.print(f"waits for {request.question.role or request.question.user or 'a person'}: ", end="")
             err.print(request.question.title, markup=False)
             err.print(f"  orchestrion approvals show {request.id}")
+    if not run.status.ended:
+        for words in await listeners(journal, run):
+            err.print(f"listens for {words}; `orchestrion work` goes on with it when one comes", markup=False)
     if run.wake_at is not None:
         err.print(f"waits until {iso(run.wake_at)}; `orchestrion work` goes on with it then")

@@ -198,7 +198,7 @@ def _what(step: Step) -> str:
             return entity(step.who) if step.function == "agent" else step.function
         case "call" | "tool":
             return step.function.partition(":")[0]
-        case "answer" | "round" | "attempt" | "caught" | "note" | "part":
+        case "answer" | "round" | "attempt" | "caught" | "heard" | "note" | "part":
             return ""
         case _:
             return step.kind

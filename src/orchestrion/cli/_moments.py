@@ -73,15 +73,19 @@ def _line(step: Step) -> str | None:
             return _tried(step)
         case "workflow":
             return f"workflow {step.function}{_end(step)}"
-        case "listen":
-            waits = f"listens for {step.waits.what}" if step.waits else step.reasons[0].text
-            return f"{step.name}: {waits}{_end(step)}"
-        case "heard":
-            return f"heard {step.name}{_end(step)}"
+        case "listen" | "heard":
+            return _of_events(step)
         case "wait":
             return f"{step.name}: waited {step.result}" if step.result else f"{step.name}{_end(step)}"
         case _:
             return f"{step.name}{_end(step)}"
+
+
+def _of_events(step: Step) -> str:
+    if step.kind == "heard":
+        return f"heard {step.name}{_end(step)}"
+    words = f"listens for {step.waits.what}" if step.waits else step.reasons[0].text
+    return f"{step.name}: {words}{_end(step)}"
 
 
 def _tried(step: Step) -> str | None:

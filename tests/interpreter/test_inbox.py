@@ -1,6 +1,8 @@
 """The inbox rules: each event once for each task, whenever it comes. On both journals."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from orchestrion.core import (
     Datum,
     EntryKind,
+    Event,
     EventQuery,
     Journal,
     Json,
@@ -16,10 +19,14 @@ from orchestrion.core import (
     RunStatus,
     SystemClock,
     TransientError,
+    UserError,
+    Woken,
 )
+from orchestrion.engine import Fit
+from orchestrion.engine._router import Router  # the part alone: through an engine the refusals could not be told apart
 from orchestrion.expressions import Expressions
 from orchestrion.journal import MemoryJournal
-from orchestrion.testing import Scripted, Stage, an_event, desk, read_document, run_of
+from orchestrion.testing import DocumentRouting, Scripted, Stage, an_event, desk, read_document, run_of
 
 pytestmark = pytest.mark.anyio
 
@@ -287,3 +294,30 @@ async def test_ten_thousand_events_recover_from_the_last_scope_row(expressions: 
     assert SystemClock().monotonic() - began < 5
     events = [entry for entry in await journal.entries(run.id) if entry.kind is EntryKind.EVENT]
     assert len(events) == 10_001
+
+
+async def test_an_event_that_cannot_start_its_run_does_not_hold_up_the_others(
+    journal: Journal, expressions: Expressions
+) -> None:
+    """The input it would give is too large, or the workflow refuses to be pinned: it is said with the event."""
+    body = f"do:\n  - wait: {ONE_TICK}\n"
+    async with desk([body], journal=journal, evaluator=expressions) as ears:
+        run = await ears.start()
+
+        class Refusing(DocumentRouting):
+            async def fits(self, event: Event) -> tuple[Sequence[Fit], Sequence[str]]:
+                return [Fit(trigger="d", start=starting)] if event.type == "start" else [], []
+
+        async def starting(events: Sequence[Event]) -> Run:
+            if events[0].body["data"] == "refused":
+                raise UserError("unknown-document", "It cannot be pinned.")
+            return replace(run_of(ears.documents[0], None), input=cast("Json", float("nan")))
+
+        tellers: list[Woken] = []
+        router = Router(journal, Refusing(ears.documents, expressions), tellers.extend)
+        for type_, content in (("start", "refused"), ("start", "stored"), ("tick", 1)):
+            await journal.receive(an_event(type_, content))
+        await router.route_all()
+        assert [each.run_id for each in tellers] == [run.id]
+        said = [str(event.notes) for event in reversed(await journal.events(EventQuery()))]
+        assert ["cannot be pinned" in said[0], "NaN" in said[1] or "JSON" in said[1], said[2]] == [True, True, "None"]

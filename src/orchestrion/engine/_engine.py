@@ -524,6 +524,9 @@ class Engine:
             asyncio.get_running_loop().call_later(RETRY_STORE_S, self._route_soon)
         except OrchestrionError as error:
             self._break(error)
+        except Exception as error:
+            log.exception("Events cannot be routed")
+            self._break(BugError("engine-broke", f"The engine failed to route an event: {type(error).__name__}."))
         finally:
             self._routing = None
             self._tell_watchers(list(self._watchers))

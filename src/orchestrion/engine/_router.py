@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from orchestrion.core import (
@@ -15,6 +15,7 @@ from orchestrion.core import (
     Route,
     Run,
     Start,
+    UserError,
     Woken,
     expectation,
 )
@@ -77,8 +78,19 @@ class Router:
             await self._deliver(decided)
 
     async def _deliver(self, routes: Sequence[Route]) -> None:
-        if routes:
+        """All together; if one starts a run that cannot be stored, each alone, and that one without its runs."""
+        if not routes:
+            return
+        try:
             self._tell(await self._journal.deliver(routes))
+        except UserError as error:
+            if len(routes) > 1:
+                for route in routes:
+                    await self._deliver([route])
+            elif routes[0].starts:
+                await self._deliver([_without_starts(routes[0], error)])
+            else:
+                raise
 
     async def _decide(self, event: Event) -> tuple[Route, Sequence[Fit]]:
         matches: list[tuple[str, str | None]] = []
@@ -102,9 +114,10 @@ class Router:
         starts: list[Start] = []
         keep: list[Gathered] = []
         drop: list[Gathered] = []
+        notes: list[Json] = []
         for fit in fits:
             if fit.places == 1:
-                starts.append(Start(run=await fit.start([route.event]), seqs=[route.event.seq]))
+                starts += await self._start(fit, [route.event], notes)
                 continue
             own, others = await self._gathered(fit, route.event)
             if len(others) < fit.places - 1:
@@ -112,11 +125,19 @@ class Router:
                 continue
             events = {event.seq: event for event in await self._journal.numbered([each.seq for each in others])}
             events[route.event.seq] = route.event
-            together = sorted([own, *others], key=lambda each: each.seq)
-            run = await fit.start([events[each.seq] for each in together if each.seq in events])
-            starts.append(Start(run=run, seqs=[each.seq for each in together]))
+            together = [events[seq] for seq in sorted({*(each.seq for each in others), own.seq}) if seq in events]
+            starts += await self._start(fit, together, notes)
             drop += others
-        return Route(event=route.event, matches=route.matches, starts=starts, keep=keep, drop=drop, notes=route.notes)
+        return replace(route, starts=starts, keep=keep, drop=drop, notes=[*_listed(route.notes), *notes] or None)
+
+    async def _start(self, fit: Fit, events: Sequence[Event], notes: list[Json]) -> list[Start]:
+        """The run they start; none, and a note, when there cannot be one."""
+        try:
+            return [Start(run=await fit.start(events), seqs=[event.seq for event in events])]
+        except UserError as error:
+            log.warning("Event %s of %s starts no run: %s", events[-1].id, events[-1].source, error)
+            notes.append({"problem": error.message})
+            return []
 
     async def _gathered(self, fit: Fit, event: Event) -> tuple[Gathered, Sequence[Gathered]]:
         """Where the event stands, and what waits in the same round. Events for one place wait for a round each."""
@@ -132,3 +153,13 @@ class Router:
             found.append((number, own, [each for each in known if each.place // fit.places == number]))
         _, own, others = min(found, key=lambda each: each[0])
         return own, others
+
+
+def _without_starts(route: Route, error: UserError) -> Route:
+    event = route.event
+    log.warning("Event %s of %s starts no run: %s", event.id, event.source, error)
+    return replace(route, starts=(), notes=[*_listed(route.notes), {"problem": error.message}])
+
+
+def _listed(notes: Json) -> Sequence[Json]:
+    return notes if isinstance(notes, Sequence) and not isinstance(notes, str) else ()

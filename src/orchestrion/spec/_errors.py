@@ -14,6 +14,8 @@ _TIME = re.compile(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
     r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
+ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}")
+"""What CloudEvents allows as the name of an attribute."""
 _TEXTS = ("id", "type", "subject", "datacontenttype")
 
 
@@ -53,6 +55,16 @@ def event_template(c: Context, value: Json, at: str, variables: Variables) -> Te
     for name in _TEXTS:
         if name in found:
             c.report.text(found[name], f"{at}/{name}")
+    for name in found:
+        if not ATTRIBUTE.fullmatch(name) and name != "data_base64":
+            hint = "Attributes have names of small letters and digits; what an event holds stands under `data`."
+            c.report.error(
+                f"{at}{pointer_step(name)}",
+                "bad-attribute",
+                f"{name[:80]!r} cannot name an attribute of an event.",
+                hint,
+                key=True,
+            )
     written = dict(found)
     for name in ("source", "dataschema"):
         if name in found:

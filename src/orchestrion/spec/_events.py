@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, cast
 from orchestrion.core import Json
 
 from ._context import Context, Scope, Variables
+from ._errors import ATTRIBUTE
 from ._model import Condition, Correlation, EventPattern, Foreach, ReadAs, Strategy, Trigger
 from ._report import Object
 from ._template import pointer_step, program_of
@@ -16,7 +17,6 @@ READS: Sequence[ReadAs] = ("data", "envelope", "raw")
 Kind: TypeAlias = Literal["one", "any", "all"]
 KINDS: tuple[Kind, ...] = ("one", "any", "all")
 
-_ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}")
 _SPECIAL = re.compile(r"[\\*+?()\[\]{}|^$]")
 _TEXTS = ("id", "source", "type", "time", "subject", "datacontenttype", "dataschema")
 
@@ -80,7 +80,7 @@ def _pattern(c: Context, value: Json, at: str, variables: Variables) -> EventPat
 
 
 def _conditions(c: Context, name: str, value: Json, at: str, variables: Variables) -> Iterator[Condition]:
-    if not _ATTRIBUTE.fullmatch(name) and name != "data_base64":
+    if not ATTRIBUTE.fullmatch(name) and name != "data_base64":
         hint = "Attributes have names of small letters and digits; what an event holds stands under `data`."
         c.report.error(at, "bad-attribute", f"{name[:80]!r} cannot name an attribute of an event.", hint, key=True)
     if name in _TEXTS:

@@ -276,6 +276,7 @@ async def conduct(
             routing=None if dry else Triggers(rooms.checked.shelf, pinned, rooms.expressions, rooms.checked.versions()),
             observe=None if mode == "join" or dry else stack.enter_context(observing(project)),
             dry=dry,
+            lifecycle=project.settings.lifecycle and dry is None,
         )
         if mode != "join":
             await stack.enter_async_context(engine)

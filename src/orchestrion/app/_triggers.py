@@ -13,7 +13,7 @@ from orchestrion.core import (
     merge_labels,
     new_id,
 )
-from orchestrion.engine import Fit
+from orchestrion.engine import LIFECYCLE, Fit
 from orchestrion.interpreter import Evaluator, Started, values_of
 from orchestrion.spec import Document
 
@@ -40,6 +40,8 @@ class Triggers:
         found: list[Fit] = []
         wrong: list[str] = []
         for document, started in self._started:
+            if event.type.startswith(LIFECYCLE) and event.source == f"/workflows/{document.id}":
+                continue  # a workflow that begins by its own end would never stop
             try:
                 options = await started.by(event)
             except OrchestrionError as error:

@@ -1,7 +1,7 @@
 """What a dry run would have done: the record of its run, read for everything that leaves the process or waits."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestrion.core import Entry, EntryKind, EntryStatus, Journal, Json, Run
@@ -127,74 +127,49 @@ def _approval(by_key: Mapping[str, Entry], key: str) -> Mapping[str, Json] | Non
 
 
 def _other(workflow: str, entry: Entry) -> Deed | None:
-    given = mapping(entry.input)
+    """What is no call: questions, waits, other workflows, events."""
+    given, output, mock = mapping(entry.input), mapping(entry.output), task_name(entry.task)
+    deed = Deed(
+        sort="wait",
+        workflow=workflow,
+        key=entry.key,
+        task=entry.task,
+        what="",
+        answered=_answered(entry),
+        problem=entry.problem,
+    )
     match entry.kind:
         case EntryKind.REQUEST if entry.function == "human":
-            return Deed(
-                sort="ask",
-                workflow=workflow,
-                key=entry.key,
-                task=entry.task,
-                what=str(given.get("role") or given.get("user")),
-                arguments={"title": given.get("title"), "show": given.get("show")},
-                answered=_answered(entry),
-                output=mapping(entry.output).get("value"),
-                problem=entry.problem,
-                mock=task_name(entry.task),
-            )
+            asked: Json = {"title": given.get("title"), "show": given.get("show")}
+            whom = str(given.get("role") or given.get("user"))
+            return replace(deed, sort="ask", what=whom, arguments=asked, output=output.get("value"), mock=mock)
         case EntryKind.TIMER:
-            until = mapping(entry.output).get("until")
-            seconds = (
-                round(until - entry.started_at, 3) if isinstance(until, int | float) and entry.started_at else None
-            )
-            return Deed(
-                sort="wait", workflow=workflow, key=entry.key, task=entry.task, what="", arguments={"seconds": seconds}
-            )
+            return replace(deed, arguments={"seconds": _seconds(entry)}, answered=None)
         case EntryKind.CHILD:
-            return Deed(
+            answered = deed.answered or "a dry run of it"
+            return replace(
+                deed,
                 sort="start",
-                workflow=workflow,
-                key=entry.key,
-                task=entry.task,
                 what=entry.function,
                 arguments=entry.input,
-                answered=_answered(entry) or "a dry run of it",
+                answered=answered,
                 output=entry.output,
-                problem=entry.problem,
-                mock=task_name(entry.task),
+                mock=mock,
             )
         case EntryKind.LISTEN if entry.status is EntryStatus.INTENT:
             types = [str(mapping(each).get("type") or "any event") for each in members(given.get("filters"))]
-            return Deed(
-                sort="listen",
-                workflow=workflow,
-                key=entry.key,
-                task=entry.task,
-                what=listed(types),
-                mock=task_name(entry.task),
-            )
+            return replace(deed, sort="listen", what=listed(types), mock=mock)
         case EntryKind.EVENT:
-            return Deed(
-                sort="listen",
-                workflow=workflow,
-                key=entry.key,
-                task=entry.task,
-                what=str(mapping(entry.output).get("type")),
-                answered=_answered(entry),
-                output=mapping(entry.output).get("data"),
-                mock=task_name(entry.task),
-            )
-        case EntryKind.VALUE if "specversion" in mapping(entry.output):
-            return Deed(
-                sort="emit",
-                workflow=workflow,
-                key=entry.key,
-                task=entry.task,
-                what=str(mapping(entry.output).get("type")),
-                arguments=entry.output,
-            )
+            return replace(deed, sort="listen", what=str(output.get("type")), output=output.get("data"), mock=mock)
+        case EntryKind.VALUE if "specversion" in output:
+            return replace(deed, sort="emit", what=str(output.get("type")), arguments=entry.output)
         case _:
             return None
+
+
+def _seconds(entry: Entry) -> float | None:
+    until = mapping(entry.output).get("until")
+    return round(until - entry.started_at, 3) if isinstance(until, int | float) and entry.started_at else None
 
 
 def _answered(entry: Entry) -> str | None:

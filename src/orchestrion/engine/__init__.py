@@ -2,6 +2,7 @@
 
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits, Observe
+from ._lifecycle import PREFIX as LIFECYCLE
 from ._mocks import DryRun, Mock, Noted, task_name
 from ._router import Fit, Routing
 from ._scheduler import LOOK_S, Fired, Planned, Scheduler, upcoming
@@ -9,6 +10,7 @@ from ._walk import WalkStopped
 
 __all__ = [
     "LOOK_S",
+    "LIFECYCLE",
     "DryRun",
     "Engine",
     "Fired",

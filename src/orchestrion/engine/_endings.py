@@ -25,6 +25,7 @@ from orchestrion.core import (
     problem_of,
 )
 
+from ._lifecycle import ended as told_end
 from ._rows import stored_labels
 from ._walk import Walk
 
@@ -46,7 +47,7 @@ async def finish(
         cost=_total_cost(walk.entries.values()),
         ended_at=walk.clock.now(),
     )
-    writes: list[Write] = [*walk.closing_writes([""]), *_tell_parent(ended)]
+    writes: list[Write] = [*walk.closing_writes([""]), *_tell_parent(ended), *told_end(walk, ended)]
     writes.append(
         SetRun(
             status=status,
@@ -90,7 +91,7 @@ async def finish_stopped(walk: Walk, error: Diverged | UserError) -> Run:
     ended = replace(walk.run, status=status, problem=problem, ended_at=None if diverged else walk.clock.now())
     writes: list[Write] = [SetRun(status=status, problem=problem, ended_at=ended.ended_at)]
     if not diverged:
-        writes = [*walk.closing_writes([""]), *_tell_parent(ended), *writes]
+        writes = [*walk.closing_writes([""]), *_tell_parent(ended), *told_end(walk, ended), *writes]
     try:
         await walk.journal.write(walk.run.id, walk.run.epoch, writes)
     except OrchestrionError as failure:

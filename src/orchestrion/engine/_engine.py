@@ -37,6 +37,7 @@ from orchestrion.core import (
 from ._dry import effects_over
 from ._effects import Outside
 from ._endings import finish, finish_cancelled, finish_stopped
+from ._lifecycle import began
 from ._mocks import DryRun
 from ._router import Router, Routing
 from ._walk import Ending, Walk, WalkStopped
@@ -91,6 +92,7 @@ class Engine:
         observe: Observe | None = None,
         routing: Routing | None = None,
         dry: DryRun | None = None,
+        lifecycle: bool = False,
     ) -> None:
         self._journal = journal
         self._interpret = interpret
@@ -100,6 +102,7 @@ class Engine:
         self._limits = limits
         self._observe = observe
         self._dry = dry
+        self._lifecycle = lifecycle
         self._walks: dict[str, Walk] = {}
         self._hosts: set[asyncio.Task[None]] = set()
         self._ready: deque[str] = deque()
@@ -388,7 +391,14 @@ class Engine:
         history = begun or await self._claimed(run_id)
         if history is None:
             return
-        walk = Walk(history, journal=self._journal, clock=self._clock, on_write=self._overhear, engage=self._engage)
+        walk = Walk(
+            history,
+            journal=self._journal,
+            clock=self._clock,
+            on_write=self._overhear,
+            engage=self._engage,
+            lifecycle=self._lifecycle,
+        )
         self._walks[run_id] = walk
         try:
             if run_id in self._again:  # news came while the run was being claimed
@@ -455,6 +465,8 @@ class Engine:
             if walk.run.started_at is None:
                 walk.run = replace(walk.run, started_at=self._clock.now())
                 walk.attach(SetRun(started_at=walk.run.started_at))
+            if not walk.entries:
+                walk.attach(*began(walk))
             output = await self._interpret(walk.run, effects)
             walk.main = None
             return await finish(walk, RunStatus.COMPLETED, output=output)

@@ -86,6 +86,7 @@ class Walk:
         clock: Clock,
         on_write: Callable[[Run, Sequence[Write]], None],
         engage: Callable[[str, Run], None],
+        lifecycle: bool = False,
     ) -> None:
         self.run = history.run
         self.run_name = f"{history.run.namespace}/{history.run.workflow}"
@@ -116,6 +117,8 @@ class Walk:
         self._on_write = on_write
         self.engage = engage
         """Take up another run that this one waits for, if nobody has."""
+        self.lifecycle = lifecycle
+        """Whether the run tells of its beginning and end as events."""
         self._linger: asyncio.TimerHandle | None = None
         self._resting: asyncio.Task[None] | None = None
         self._news_came = False

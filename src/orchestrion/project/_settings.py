@@ -342,6 +342,10 @@ class Settings(_Setting):
     telemetry: Telemetry | None = Field(
         default=None, description="Where OpenTelemetry spans go. Nothing is sent anywhere unless this is set."
     )
+    lifecycle: bool = Field(
+        default=False,
+        description="Whether runs tell of their beginning and end as CloudEvents, for workflows that listen for them.",
+    )
 
 
 def settings_schema() -> dict[str, Json]:

@@ -137,6 +137,7 @@ class Stage:
     limits: Limits = field(default_factory=Limits)
     express: bool = False
     dry: DryRun | None = None
+    lifecycle: bool = False
 
     @property
     def catalog(self) -> Catalog:
@@ -163,6 +164,7 @@ class Stage:
             limits=self.limits,
             routing=routing,
             dry=self.dry,
+            lifecycle=self.lifecycle,
         )
         async with engine:
             yield engine

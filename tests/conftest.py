@@ -41,9 +41,10 @@ def postgresql_server() -> Generator["PostgresServer"]:
     with tempfile.TemporaryDirectory(prefix="orchestrion-") as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
         yield server
-        pid = server.get_pid()
-        if pid is not None:
-            os.kill(pid, signal.SIGQUIT)  # without writing out what nobody needs
+        process = server.get_postmaster_info().process
+        assert process is not None
+        process.send_signal(signal.SIGQUIT)  # without writing out what nobody needs
+        process.wait(10)
         server.cleanup()
 
 
@@ -53,7 +54,17 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def postgresql(postgresql_server: "PostgresServer") -> str:
     """The URL of an empty schema."""
-    url = postgresql_server.get_uri()
+    return _empty_schema(postgresql_server)
+
+
+@pytest.fixture
+def another_schema(postgresql_server: "PostgresServer") -> str:
+    """The URL of a second one."""
+    return _empty_schema(postgresql_server)
+
+
+def _empty_schema(server: "PostgresServer") -> str:
+    url = server.get_uri()
     name = f"test_{next(_numbers)}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"create schema {name}".encode())

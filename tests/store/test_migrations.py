@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -11,8 +12,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from orchestrion.core import UserError
+from orchestrion.core import SystemClock, UserError
 from orchestrion.store import REVISIONS, Store, _migrate, metadata
+from orchestrion.store._postgresql import PostgreSQL  # pyright: ignore[reportPrivateUsage]  to migrate from nothing
 
 LATER = '''
 """A revision of a later release."""
@@ -90,10 +92,11 @@ def test_an_older_database_is_refused_then_migrated_with_a_backup(
         Store.open(path, mode="own")
     assert caught.value.code == "store-outdated"
     assert "orchestrion store migrate" in (caught.value.hint or "")
-    backup = Store.migrate(path)
-    assert backup is not None
+    migrated = Store.migrate(path)
+    assert migrated is not None
+    assert migrated.backup is not None
     assert "later" in columns(path)
-    assert "later" not in columns(backup)
+    assert "later" not in columns(migrated.backup)
     Store.open(path, mode="own").close()
     assert Store.migrate(path) is None
 
@@ -122,3 +125,62 @@ def test_nothing_is_not_migrated(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         Store.migrate(tmp_path / "journal.db")
     assert caught.value.code == "store-missing"
+
+
+# --- on PostgreSQL ---
+
+
+def server_schema(url: str) -> list[tuple[object, ...]]:
+    """Columns with their types, and indexes as the server prints them."""
+    with psycopg.connect(url) as connection:
+        columns = connection.execute(
+            "select table_name, column_name, data_type, is_nullable, (column_default is null) "
+            "from information_schema.columns where table_schema = current_schema() order by 1, 2"
+        ).fetchall()
+        indexes = connection.execute(
+            "select tablename, replace(indexdef, current_schema(), '') "
+            "from pg_indexes where schemaname = current_schema() order by 1, 2"
+        ).fetchall()
+        constraints = connection.execute(
+            "select conname::text, pg_get_constraintdef(oid) from pg_constraint "
+            "where connamespace = current_schema()::regnamespace and contype in ('p', 'f') order by 1"
+        ).fetchall()
+    return [row for row in (*columns, *indexes, *constraints) if row[0] != "alembic_version"]
+
+
+def test_the_revisions_give_the_tables_on_postgresql(postgresql: str, another_schema: str) -> None:
+    _migrate.upgrade_server(PostgreSQL(postgresql, SystemClock()))
+    Store.open(another_schema, mode="own", blobs="unused").close()
+    assert server_schema(postgresql) == server_schema(another_schema)
+
+
+def test_a_server_is_migrated_while_nobody_leads(
+    postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(postgresql, mode="own", blobs="unused")
+    later_release(monkeypatch, tmp_path / "later")
+    with pytest.raises(UserError) as caught:
+        Store.migrate(postgresql)
+    assert caught.value.code == "store-in-use"
+    store.close()
+    with pytest.raises(UserError) as caught:
+        Store.open(postgresql, mode="own", blobs="unused")
+    assert caught.value.code == "store-outdated"
+    migrated = Store.migrate(postgresql)
+    assert migrated is not None
+    assert (migrated.before, migrated.backup) == (REVISIONS[-1], None)
+    assert ("runs", "later", "text", "YES", True) in server_schema(postgresql)
+    Store.open(postgresql, mode="own", blobs="unused").close()
+    assert Store.migrate(postgresql) is None
+
+
+def test_a_failed_migration_leaves_the_server_as_it_was(
+    postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store.open(postgresql, mode="own", blobs="unused").close()
+    before = server_schema(postgresql)
+    later_release(monkeypatch, tmp_path / "later", more="op.execute('insert into nowhere values (1)')")
+    with pytest.raises(UserError) as caught:
+        Store.migrate(postgresql)
+    assert caught.value.code == "migration-failed"
+    assert server_schema(postgresql) == before

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from orchestrion.core import UserError
@@ -189,3 +190,43 @@ def test_opening_imports_neither_alembic_nor_fsspec(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(tmp_path / "a.db")], capture_output=True, text=True, check=True
     )
     assert found.stdout == "[]\n"
+
+
+# --- on a server ---
+
+
+def refused_on(url: str, mode: str = "own") -> UserError:
+    with pytest.raises(UserError) as caught:
+        Store.open(url, mode="own" if mode == "own" else "join", blobs="unused")
+    return caught.value
+
+
+def test_tables_are_created_on_a_server_and_a_second_owner_is_told_who_the_first_is(postgresql: str) -> None:
+    assert refused_on(postgresql, "join").code == "store-missing"
+    store = Store.open(postgresql, mode="own", blobs="unused")
+    Store.open(postgresql, mode="join", blobs="unused").close()
+    error = refused_on(postgresql)
+    assert error.code == "store-in-use"
+    assert f"process {os.getpid()}" in error.message
+    store.close()
+    store.close()
+    Store.open(postgresql, mode="own", blobs="unused").close()
+
+
+def test_somebody_elses_schema_is_left_alone(postgresql: str) -> None:
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute("create table accounts (id int)")
+    error = refused_on(postgresql)
+    assert error.code == "store-not-a-database"
+    assert "schema of its own" in (error.hint or "")
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    error = refused_on("postgresql+psycopg://ana:hunter2@127.0.0.1:1/bank")
+    assert error.code == "store-unreachable"
+    assert "ana@127.0.0.1:1/bank" in error.message
+    assert "hunter2" not in error.message
+
+
+def test_a_url_that_is_none_is_refused() -> None:
+    assert refused_on("postgresql://host:port:more/x?nonsense=1").code == "store-unsupported"

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ._batch import Row, RowFile, open_rows
     from ._dry import Rehearsal, rehearse
     from ._folders import FolderWatch, PutAway, Watched, watches_of
-    from ._journals import Mode, migrate_store, open_journal
+    from ._journals import Mode, StandBy, copy_store, migrate_store, open_journal
     from ._project import Checked, routers_of
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
 
@@ -22,8 +22,10 @@ __all__ = [
     "Rooms",
     "Row",
     "RowFile",
+    "StandBy",
     "Watched",
     "conduct",
+    "copy_store",
     "fire",
     "migrate_store",
     "open_app",
@@ -46,8 +48,8 @@ _HOMES = {
     **dict.fromkeys(("App", "Rooms", "conduct", "open_app", "open_rooms", "require_input", "require_role"), "_app"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
-    **dict.fromkeys(("Mode", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
+    **dict.fromkeys(("Mode", "StandBy", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
 }

@@ -2,20 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager, closing
 from typing import Literal
+from urllib.parse import urlsplit
 
-from orchestrion.core import Clock, Journal, UserError
+from orchestrion.core import Clock, Journal, SystemClock, UserError
 from orchestrion.journal import DurableJournal, MemoryJournal
 from orchestrion.project import Project
-from orchestrion.store import Store, database_path, is_postgresql
+from orchestrion.store import Copied, Migrated, Store, Tell, database_path, is_postgresql
 
 Mode = Literal["own", "join", "express"]
 """own: this process advances runs. join: it looks, and sends answers, beside one that does. express: nothing is kept."""
 
 StandBy = Callable[[UserError], None]
 """Told, once, why a process that stands by has to wait."""
+
+DEFAULT_BLOBS = ".orchestrion/blobs"
+"""Where large values go when runs are kept on a server and the project does not say."""
 
 STAND_BY_S = 0.3
 """How often a process that stands by looks whether it can take over."""
@@ -50,7 +53,7 @@ async def _open_store(project: Project, mode: Literal["own", "join"], clock: Clo
         if mode == "own" and database_path(url).parent == default_folder:
             default_folder.mkdir(exist_ok=True)
         return Store.open(url, mode=mode, clock=clock, blobs=blobs)
-    blobs = blobs or str(project.root / ".orchestrion" / "blobs")
+    blobs = blobs or str(project.root / DEFAULT_BLOBS)
     waiting = False
     while True:
         try:
@@ -69,6 +72,42 @@ def _may_pass(error: UserError, *, waiting: bool) -> bool:
     return error.code == "store-in-use" or (waiting and error.code in {"store-unreachable", "store-busy"})
 
 
-def migrate_store(project: Project) -> Path | None:
-    """Bring the project's database to this release; the backup made before, None if nothing was to do."""
+def migrate_store(project: Project) -> Migrated | None:
+    """Bring the project's database to this release; None if nothing was to do."""
     return Store.migrate(project.store_url(project.secrets()))
+
+
+def copy_store(project: Project, to: str, blobs: str | None, tell: Tell) -> Copied:
+    """Copy the project's store into an empty one: a path, a URL without a password, or the name of a secret that holds a URL.
+
+    Raises: UserError about either store, `store-not-empty`, `cannot-copy`.
+    """
+    clock = SystemClock()
+    target_url = _target(project, to)
+    if blobs is None and is_postgresql(target_url):
+        blobs = str(project.root / DEFAULT_BLOBS)
+    url = project.store_url(project.secrets())
+    source_blobs = project.blobs_url() or (str(project.root / DEFAULT_BLOBS) if is_postgresql(url) else None)
+    Store.open(url, mode="join", clock=clock, blobs=source_blobs).close()  # copying what does not exist creates nothing
+    with (
+        closing(Store.open(url, mode="own", clock=clock, blobs=source_blobs)) as source,
+        closing(Store.open(target_url, mode="own", clock=clock, blobs=blobs)) as target,
+    ):
+        return source.copy(target, tell)
+
+
+def _target(project: Project, to: str) -> str:
+    """Raises: UserError `secret-in-clear`, `unknown-secret`."""
+    if to in project.settings.secrets:
+        found = project.secrets().get(to)
+        if not isinstance(found, str):
+            raise UserError("secret-not-text", f"The secret {to!r} must be text to be used as a URL.")
+        return found
+    address = urlsplit(to) if "://" in to else None
+    if address is not None and address.password:
+        raise UserError(
+            "secret-in-clear",
+            "A password must not stand in a command, where other users of this machine can read it.",
+            hint="Put the URL into a secret of orchestrion.yaml and name that: --to DATABASE_URL.",
+        )
+    return to

@@ -1,4 +1,4 @@
-"""`orchestrion doctor`: can this machine and this project work? And `orchestrion store migrate`."""
+"""`orchestrion doctor`: can this machine and this project work?"""
 
 import os
 import platform
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrion import __version__
-from orchestrion.app import Checked, migrate_store, open_journal, open_rooms
+from orchestrion.app import Checked, open_journal, open_rooms
 from orchestrion.core import OrchestrionError, SystemClock, UserError
 from orchestrion.project import Project
 
-from ._terminal import COMPLETED, FAULTED, err, execute, out, print_json
+from ._terminal import COMPLETED, FAULTED, execute, out, print_json
 
 Health = Literal["ok", "warning", "broken"]
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "broken": "[red]✗[/]"}
@@ -114,15 +114,3 @@ def _folder(name: str, path: Path) -> Check:
         detail, hint = f"{name}: files in {str(path)!r} cannot be moved", "Give this user the right to write there."
         return Check(what="folder", health="broken", detail=detail, hint=hint)
     return Check(what="folder", health="ok", detail=f"{name} is watched at {path}")
-
-
-def migrate(project: Path, *, as_json: bool) -> None:
-    async def work() -> int:
-        backup = migrate_store(Project.load(project))
-        if as_json:
-            print_json({"backup": str(backup) if backup else None})
-        else:
-            err.print(f"Migrated; the database as it was: {backup}" if backup else "Nothing to do: it is up to date.")
-        return 0
-
-    execute(work, as_json=as_json)

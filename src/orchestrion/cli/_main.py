@@ -407,9 +407,32 @@ def router_test(
 @store.command("migrate")
 def store_migrate(project: Project = HERE, as_json: Json = False) -> None:
     """Bring an older database to this release, with a backup made first."""
-    from ._doctor import migrate
+    from ._store import migrate
 
     migrate(project, as_json=as_json)
+
+
+@store.command("copy")
+def store_copy(
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", help="An empty database: a URL, a file, or a secret that holds a URL.", metavar="URL|SECRET"
+        ),
+    ],
+    blobs: Annotated[
+        str | None, typer.Option(help="Where large values go: a folder or a URL.", metavar="FOLDER|URL")
+    ] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Copy everything into an empty database, as one transaction, and compare.
+
+    From a file to PostgreSQL, or back. Nobody may be at work meanwhile.
+    """
+    from ._store import copy
+
+    copy(to, blobs, project, as_json=as_json)
 
 
 def main() -> None:

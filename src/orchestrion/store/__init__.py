@@ -22,7 +22,7 @@ from ._schema import (
     subscriptions,
 )
 from ._statements import bound, insert_new, sql, upsert
-from ._store import DRIVER_ERRORS, Store, database_path, is_postgresql
+from ._store import DRIVER_ERRORS, Copied, Migrated, Store, Tell, database_path, is_postgresql
 
 __all__ = [
     "DRIVER_ERRORS",
@@ -31,8 +31,11 @@ __all__ = [
     "REVISIONS",
     "Blobs",
     "Connection",
+    "Copied",
+    "Migrated",
     "Mode",
     "Store",
+    "Tell",
     "bound",
     "database_path",
     "documents",

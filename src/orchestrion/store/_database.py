@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
+from sqlalchemy import Table
+
 from orchestrion.core import OrchestrionError
 
 Mode = Literal["own", "join"]
@@ -95,6 +97,15 @@ class Database(Protocol):
         ...
 
     def connect(self, *, writes: bool, ownership: Ownership | None = None) -> Connection: ...
+
+    @property
+    def unhurried(self) -> Sequence[str]:
+        """Statements that let a transaction of a session take its time."""
+        ...
+
+    def renumbered(self, tables: Sequence[Table]) -> Sequence[str]:
+        """Statements after which the numbers it gives continue those that stand in the tables."""
+        ...
 
     def explained(self) -> AbstractContextManager[None]:
         """Turn what the file system and the driver say while a store is opened into something a person can act on."""

@@ -1,9 +1,10 @@
 """Everything that is particular to PostgreSQL: where it is, how sessions are set up, its tables."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -99,6 +100,12 @@ class PostgreSQL:
             raise
         return raw
 
+    def open_plainly(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        """A connection as SQLAlchemy expects it."""
+        import psycopg.conninfo
+
+        return psycopg.connect(psycopg.conninfo.make_conninfo(**{**_DEFAULTS, **self._where}))
+
     def connect(self, *, writes: bool, ownership: Ownership | None = None) -> PostgreSQLConnection:
         lease = ownership if isinstance(ownership, Lease) and writes else None
         with self.driver_errors():
@@ -171,8 +178,21 @@ class PostgreSQL:
                 raw.execute(str(CreateTable(table).compile(dialect=dialect)).encode())
                 for index in sorted(table.indexes, key=lambda index: str(index.name)):
                     raw.execute(str(CreateIndex(index).compile(dialect=dialect)).encode())
-            raw.execute("create table alembic_version (version_num varchar(32) not null primary key)")
+            raw.execute("create table alembic_version (version_num varchar(32) constraint alembic_version_pkc primary key)")
             raw.execute("insert into alembic_version values ($1)", (REVISIONS[-1],))
+
+    @property
+    def unhurried(self) -> Sequence[str]:
+        names = ("statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout")
+        return [f"select set_config(name, '0', false) from pg_settings where name = '{name}'" for name in names]  # noqa: S608
+
+    def renumbered(self, tables: Sequence[Table]) -> Sequence[str]:
+        return [
+            f"select setval(pg_get_serial_sequence('{table.name}', '{column.name}'), max({column.name})) "  # noqa: S608
+            f"from {table.name} having max({column.name}) is not null"
+            for table in tables
+            if (column := table.autoincrement_column) is not None
+        ]
 
     # --- errors ---
 

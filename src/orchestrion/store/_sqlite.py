@@ -2,11 +2,12 @@
 
 import errno
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from sqlalchemy import Table
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orchestrion.core import BugError, Clock, OrchestrionError, TransientError, UserError
@@ -143,6 +144,14 @@ class SQLite:
             connection.execute("commit")
         finally:
             connection.close()
+
+    @property
+    def unhurried(self) -> Sequence[str]:
+        return ()
+
+    def renumbered(self, tables: Sequence[Table]) -> Sequence[str]:
+        """It sees to that by itself."""
+        return ()
 
     @contextmanager
     def explained(self) -> Generator[None]:

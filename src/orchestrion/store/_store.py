@@ -1,7 +1,8 @@
 """Opening a store: where it may be, whether it fits this release, and who may own it."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,6 +15,25 @@ from ._schema import REVISIONS
 from ._sqlite import SQLite
 
 DRIVER_ERRORS = (sqlite3.Error, PostgreSQLError)
+
+Tell = Callable[[str, int, int], None]
+"""Told what is copied, how much of it has been, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated:
+    """What was done. A server's database has no copy made before: its administrators make those."""
+
+    before: str
+    backup: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """What was copied and verified: rows by table, and large values."""
+
+    rows: Mapping[str, int]
+    blobs: int
 
 
 class Store:
@@ -52,16 +72,24 @@ class Store:
         return cls(database, mode=mode, ownership=ownership, blobs=Blobs(folder, clock))
 
     @staticmethod
-    def migrate(where: str | Path) -> Path | None:
-        """Bring an older database to this release's schema; the path of the backup made before, None if nothing was to do.
+    def migrate(where: str | Path) -> Migrated | None:
+        """Bring an older database to this release's schema; a file is backed up before. None if nothing was to do.
 
         Raises: UserError as `open` does, and `migration-failed`, with the database as it was.
         """
         from ._migrate import migrate
 
-        path = database_path(where)
-        with SQLite(path, SystemClock()).explained():
-            return migrate(path)
+        return migrate(where, SystemClock())
+
+    def copy(self, target: "Store", tell: Tell) -> Copied:
+        """Copy everything into another store. Both are owned, and the other is empty.
+
+        Raises: UserError `store-not-empty`, `cannot-copy`; others as `open` does.
+        """
+        from ._copy import copy_store
+
+        with self.database.explained(), target.database.explained():
+            return copy_store(self, target, tell)
 
     @property
     def path(self) -> Path:

@@ -29,9 +29,13 @@ def ending(process: "subprocess.Popen[str]") -> Mapping[str, Any]:
     return json.loads(out)
 
 
-def kill_during(scenario: Scenario, folder: Path, number: int, moment: Moment) -> None:
+def kill_during(
+    scenario: Scenario, folder: Path, number: int, moment: Moment, *, store: str = ".orchestrion/orchestrion.db"
+) -> None:
     with counting_server() as server:
         write_project(folder, scenario, server.address)
+        with (folder / "orchestrion.yaml").open("a") as settings:
+            settings.write(f"store: '{store}'\n")
         process = play(folder, scenario, server)
 
         def strike(count: int, at: Moment) -> None:
@@ -71,3 +75,18 @@ def test_killed_at_a_few_points(scenario: Scenario, number: int, moment: Moment,
 @pytest.mark.parametrize(("scenario", "number", "moment"), points(30), ids=str)
 def test_killed_at_thirty_points(scenario: Scenario, number: int, moment: Moment, tmp_path: Path) -> None:
     kill_during(scenario, tmp_path, number, moment)
+
+
+@pytest.mark.parametrize(("scenario", "number", "moment"), points(2), ids=str)
+def test_killed_at_a_few_points_on_postgresql(
+    scenario: Scenario, number: int, moment: Moment, tmp_path: Path, postgresql: str
+) -> None:
+    kill_during(scenario, tmp_path, number, moment, store=postgresql)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("scenario", "number", "moment"), points(30), ids=str)
+def test_killed_at_thirty_points_on_postgresql(
+    scenario: Scenario, number: int, moment: Moment, tmp_path: Path, postgresql: str
+) -> None:
+    kill_during(scenario, tmp_path, number, moment, store=postgresql)

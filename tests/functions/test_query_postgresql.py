@@ -1,7 +1,6 @@
-"""`query` on PostgreSQL: reading enforced, interruption, values, errors. Runs where a server is named."""
+"""`query` on PostgreSQL: reading enforced, interruption, values, errors."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 
@@ -14,18 +13,13 @@ from orchestrion.functions._statement import read_statement
 
 pytestmark = pytest.mark.anyio
 
-URL = os.environ.get("ORCHESTRION_TEST_POSTGRESQL")
-
 
 @pytest.fixture
-async def connections() -> AsyncIterator[Connections]:
-    if not URL:
-        pytest.skip(
-            "ORCHESTRION_TEST_POSTGRESQL is not set: the test needs the SQLAlchemy URL of a PostgreSQL database"
-        )
+async def connections(postgresql: str) -> AsyncIterator[Connections]:
+    url = postgresql.replace("postgresql://", "postgresql+psycopg://", 1)
     made = Connections({
-        "bank": ConnectionSettings(url=URL, write=True, timeout_s=1.5),
-        "patient": ConnectionSettings(url=URL, timeout_s=60),
+        "bank": ConnectionSettings(url=url, write=True, timeout_s=1.5),
+        "patient": ConnectionSettings(url=url, timeout_s=60),
     })  # fmt: skip
     with permitted(Permit(run_id="r", key="k")):
         yield made
@@ -103,8 +97,6 @@ async def test_a_broken_constraint_is_named_without_data(connections: Connection
 
 
 async def test_a_server_that_cannot_be_reached_is_a_passing_failure() -> None:
-    if not URL:
-        pytest.skip("ORCHESTRION_TEST_POSTGRESQL is not set: the test needs the driver of PostgreSQL")
     connections = Connections({"bank": ConnectionSettings(url="postgresql+psycopg://u:hunter2@127.0.0.1:1/d")})
     with pytest.raises(OrchestrionError) as caught:
         await ask(connections, "select 1")

@@ -32,6 +32,7 @@ HOMES = {
     "mcp_types": {"functions/_mcp_session.py"},
     "openai": {"models"},
     "opentelemetry": {"telemetry"},
+    "psycopg": {"store"},
     "pydantic_ai": {"agents", "models", "testing"},
     "pydantic_graph": {"agents"},
     "rich": {"cli"},

@@ -164,12 +164,13 @@ def stage() -> Stage:
     return Stage(functions=(HttpFunction(egress), describe, OpenApi()))
 
 
-@pytest.fixture(params=["memory", "durable"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Journal]:
     if request.param == "memory":
         yield MemoryJournal(SystemClock())
         return
-    store = Store.open(tmp_path / "kit.db", mode="own")
+    where = request.getfixturevalue("postgresql") if request.param == "postgresql" else tmp_path / "kit.db"
+    store = Store.open(where, mode="own", blobs=str(tmp_path / "blobs"))
     durable = DurableJournal(store, SystemClock())
     yield durable
     await durable.close()

@@ -111,4 +111,4 @@ class Working:
 
 
 def _say(reason: UserError) -> None:
-    err.print(f"{reason.message} This one stands by.", markup=False)
+    err.print(f"{reason.message} This one stands by.", markup=False, soft_wrap=True)

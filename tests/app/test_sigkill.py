@@ -77,8 +77,8 @@ def test_killed_at_thirty_points(scenario: Scenario, number: int, moment: Moment
     kill_during(scenario, tmp_path, number, moment)
 
 
-@pytest.mark.parametrize(("scenario", "number", "moment"), points(2), ids=str)
-def test_killed_at_a_few_points_on_postgresql(
+@pytest.mark.parametrize(("scenario", "number", "moment"), points(1), ids=str)
+def test_killed_at_a_point_on_postgresql(
     scenario: Scenario, number: int, moment: Moment, tmp_path: Path, postgresql: str
 ) -> None:
     kill_during(scenario, tmp_path, number, moment, store=postgresql)

@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from orchestrion.core import SystemClock, UserError
 from orchestrion.store import REVISIONS, Store, _migrate, metadata
-from orchestrion.store._postgresql import PostgreSQL  # pyright: ignore[reportPrivateUsage]  to migrate from nothing
+from orchestrion.store._postgresql import PostgreSQL
 
 LATER = '''
 """A revision of a later release."""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ._batch import Row, RowFile, open_rows
     from ._dry import Rehearsal, rehearse
     from ._folders import FolderWatch, PutAway, Watched, watches_of
-    from ._journals import Mode, StandBy, copy_store, migrate_store, open_journal
+    from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
     from ._project import Checked, routers_of
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
 
@@ -24,6 +24,7 @@ __all__ = [
     "RowFile",
     "StandBy",
     "Watched",
+    "check_store",
     "conduct",
     "copy_store",
     "fire",
@@ -49,7 +50,7 @@ _HOMES = {
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
-    **dict.fromkeys(("Mode", "StandBy", "copy_store", "migrate_store", "open_journal"), "_journals"),
+    **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
 }

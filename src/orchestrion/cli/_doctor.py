@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrion import __version__
-from orchestrion.app import Checked, open_journal, open_rooms
+from orchestrion.app import Checked, check_store, open_journal, open_rooms
 from orchestrion.core import OrchestrionError, SystemClock, UserError
 from orchestrion.project import Project
 
@@ -92,7 +92,8 @@ async def _places(project: Project) -> AsyncGenerator[Check]:
         async with open_journal(project, mode="join", clock=SystemClock()) as journal:
             counts = await journal.count()
         runs = ", ".join(f"{count:,} {status.value}" for status, count in sorted(counts.items())) or "no runs yet"
-        yield Check(what="store", health="ok", detail=runs)
+        leader = check_store(project)
+        yield Check(what="store", health="ok", detail=f"{runs}; led by {leader}" if leader else runs)
     except UserError as error:
         fresh = error.code in {"store-missing", "store-folder-missing"}
         yield Check(

@@ -8,7 +8,7 @@ from collections.abc import Set
 from functools import cached_property
 from typing import Any, cast
 
-from orchestrion.core import BugError, Clock, TransientError, new_id
+from orchestrion.core import BugError, Clock, TransientError, UserError, new_id
 
 KEPT_S = 24 * 3600.0
 """How long a blob stays that nothing refers to: its row may still be on its way."""
@@ -68,6 +68,22 @@ class Blobs:
                 files.rm_file(partial)
             raise
         self._sync_folders(path)
+
+    def require_writable(self) -> None:
+        """Write something, and remove it. Raises: UserError `blobs-unusable`."""
+        try:
+            files, root = self._place
+            files.makedirs(root, exist_ok=True)
+            path = f"{root}/{new_id()}.probe"
+            with files.open(path, "wb") as file:
+                file.write(b".")
+            files.rm_file(path)
+        except (OSError, ValueError, ImportError) as error:
+            raise UserError(
+                "blobs-unusable",
+                f"Large values cannot be kept in {self._url!r}: {error}.",
+                hint="Correct `blobs` in orchestrion.yaml, or what it needs: permissions, or the package for that kind of URL.",
+            ) from error
 
     def get(self, digest: str) -> bytes:
         """Raises: BugError `blob-missing`, `blob-damaged`."""

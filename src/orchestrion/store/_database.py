@@ -111,6 +111,10 @@ class Database(Protocol):
         """Turn what the file system and the driver say while a store is opened into something a person can act on."""
         ...
 
+    def leader(self, connection: Connection) -> str | None:
+        """The process that holds the lease."""
+        ...
+
     def is_row_error(self, error: BaseException) -> bool:
         """Whether the values were refused, and not the database in trouble."""
         ...

@@ -10,7 +10,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orchestrion.core import Clock, OrchestrionError, TransientError, UserError
 
-from ._database import Ownership
+from ._database import Connection, Ownership
 from ._lease import Lease
 from ._postgresql_connection import Names, PostgreSQLConnection, translated
 from ._postgresql_error import PostgreSQLError
@@ -90,7 +90,7 @@ class PostgreSQL:
         import psycopg.conninfo
         from psycopg.types.numeric import Int8Dumper
 
-        where = psycopg.conninfo.make_conninfo(**{**_DEFAULTS, **self._where})
+        where = psycopg.conninfo.make_conninfo("", **{**_DEFAULTS, **self._where})
         raw = psycopg.connect(where, autocommit=True, cursor_factory=psycopg.RawCursor)
         try:
             raw.adapters.register_dumper(int, Int8Dumper)
@@ -104,7 +104,7 @@ class PostgreSQL:
         """A connection as SQLAlchemy expects it."""
         import psycopg.conninfo
 
-        return psycopg.connect(psycopg.conninfo.make_conninfo(**{**_DEFAULTS, **self._where}))
+        return psycopg.connect(psycopg.conninfo.make_conninfo("", **{**_DEFAULTS, **self._where}))
 
     def connect(self, *, writes: bool, ownership: Ownership | None = None) -> PostgreSQLConnection:
         lease = ownership if isinstance(ownership, Lease) and writes else None
@@ -178,7 +178,9 @@ class PostgreSQL:
                 raw.execute(str(CreateTable(table).compile(dialect=dialect)).encode())
                 for index in sorted(table.indexes, key=lambda index: str(index.name)):
                     raw.execute(str(CreateIndex(index).compile(dialect=dialect)).encode())
-            raw.execute("create table alembic_version (version_num varchar(32) constraint alembic_version_pkc primary key)")
+            raw.execute(
+                "create table alembic_version (version_num varchar(32) constraint alembic_version_pkc primary key)"
+            )
             raw.execute("insert into alembic_version values ($1)", (REVISIONS[-1],))
 
     @property
@@ -193,6 +195,12 @@ class PostgreSQL:
             for table in tables
             if (column := table.autoincrement_column) is not None
         ]
+
+    def leader(self, connection: Connection) -> str | None:
+        row = connection.execute(
+            "select holder from leader where name = 'engine' and expires_at > extract(epoch from clock_timestamp())"
+        ).fetchone()
+        return None if row is None else str(row[0])
 
     # --- errors ---
 

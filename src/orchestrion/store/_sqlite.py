@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orchestrion.core import BugError, Clock, OrchestrionError, TransientError, UserError
 
-from ._database import Ownership
+from ._database import Connection, Ownership
 from ._lock import OwnerLock
 from ._schema import REVISIONS, metadata
 from ._statements import sql
@@ -161,6 +161,9 @@ class SQLite:
             raise _for_user(self.explain(error)) from error
         except OSError as error:
             raise _file_error(error, self.path) from error
+
+    def leader(self, connection: Connection) -> str | None:
+        return None
 
     def is_row_error(self, error: BaseException) -> bool:
         if isinstance(error, sqlite3.OperationalError):

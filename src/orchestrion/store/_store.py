@@ -102,6 +102,14 @@ class Store:
         """A new connection in autocommit mode, for one thread at a time. Raises: one of `DRIVER_ERRORS`."""
         return self.database.connect(writes=writes, ownership=self._ownership)
 
+    def leader(self) -> str | None:
+        """Which process advances runs, as far as the tables say; None when none does, or for a file, which has a lock instead."""
+        connection = self.connect(writes=False)
+        try:
+            return self.database.leader(connection)
+        finally:
+            connection.close()
+
     def leading(self) -> bool:
         """Whether this process owns the store for certain, right now."""
         return self._ownership is not None and self._ownership.leading()

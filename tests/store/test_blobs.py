@@ -44,17 +44,17 @@ def test_a_damaged_or_missing_value_is_never_returned(tmp_path: Path) -> None:
         blobs.get(digest)
 
 
-def test_old_values_that_nothing_refers_to_are_collected(tmp_path: Path) -> None:
+def test_old_values_are_told_and_removed_unless_written_again(tmp_path: Path) -> None:
     blobs = Blobs(str(tmp_path / "blobs"), SystemClock())
-    assert blobs.collect(frozenset()) == 0
-    used, unused, fresh, again = (kept(blobs, name) for name in (b"used", b"unused", b"fresh", b"again"))
+    assert list(blobs.old()) == []
+    unused, fresh, again = (kept(blobs, name) for name in (b"unused", b"fresh", b"again"))
     for path in files(tmp_path):
         if path.name != fresh:
             age(path)
+    assert set(blobs.old()) == {unused, again}
     kept(blobs, b"again")
-    assert blobs.collect(frozenset({used})) == 1
-    assert {path.name for path in files(tmp_path)} == {used, fresh, again}
-    assert unused not in {path.name for path in files(tmp_path)}
+    assert [blobs.remove_old(digest) for digest in (unused, again)] == [True, False]
+    assert {path.name for path in files(tmp_path)} == {fresh, again}
 
 
 def test_other_file_systems_work_too() -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
     from ._project import Checked, routers_of
+    from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "conduct",
     "copy_store",
     "fire",
+    "keep_retaining",
     "migrate_store",
     "open_app",
     "open_journal",
@@ -39,9 +41,12 @@ __all__ = [
     "require_input",
     "require_role",
     "resume",
+    "retain",
+    "retention_of",
     "routers_of",
     "scheduled",
     "scheduler_of",
+    "vacuum_store",
     "watches_of",
 ]
 
@@ -53,6 +58,7 @@ _HOMES = {
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
+    **dict.fromkeys(("keep_retaining", "retain", "retention_of", "vacuum_store"), "_retention"),
 }
 
 

@@ -13,16 +13,19 @@ from ._runs import journal_of, request_json
 from ._terminal import err, execute, out, print_json, read_value, user_name
 
 
-def list_requests(*, everything: bool, project: Path, as_json: bool) -> None:
+def list_requests(limit: int, *, everything: bool, project: Path, as_json: bool) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
             journal = await journal_of(stack, project)
             status = None if everything else RequestStatus.OPEN
-            found = await journal.requests(status=status) if journal else ()
+            asked = await journal.requests(status=status, limit=limit + 1) if journal else ()
+        found = asked[:limit]
         if as_json:
             print_json([request_json(request) for request in found])
         elif found:
             out.print(_table(found))
+            if len(asked) > limit:
+                out.print(f"… and more than these {limit}, the oldest: --limit shows more")
             out.print("[dim]orchestrion approvals show REQUEST[/]")
         else:
             err.print("Nothing waits for a person.")

@@ -19,6 +19,7 @@ from ._terminal import COMPLETED, FAULTED, SYMBOLS, WAITING, err, out, print_jso
 
 IN_FLIGHT = 2
 """Rows in hand for each run that may be in memory: enough that none waits for the file."""
+MOST_ASKED = 1000
 FOREIGN_S = 0.5
 """How often news from other processes is looked for: an answer, a cancel."""
 
@@ -131,9 +132,9 @@ class Batch:
             out.print(f"  … and {len(self.quarantined) - 5} more: --json lists all")
         for problem, count in self.problems.most_common(5):
             out.print(f"  {count:,} x {problem}: orchestrion runs list --status faulted --batch {self.name}")
-        asked = await self.app.journal.requests(status=RequestStatus.OPEN)
+        asked = len(await self.app.journal.requests(status=RequestStatus.OPEN, limit=MOST_ASKED))
         if asked:
-            out.print(f"  {len(asked):,} wait for a person: orchestrion approvals list")
+            out.print(f"  {asked:,}{'+' if asked == MOST_ASKED else ''} wait for a person: orchestrion approvals list")
         done = sum(self.statuses.values())
         out.print(f"{done:,} runs in {seconds:.1f} s, {done / max(seconds, 1e-9):,.0f} a second. Batch {self.name}")
 

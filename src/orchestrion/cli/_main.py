@@ -210,13 +210,14 @@ def runs_rerun(
 @approvals.command("list")
 def approvals_list(
     everything: Annotated[bool, typer.Option("--all", help="The decided ones too.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many, oldest first.")] = 100,
     project: Project = HERE,
     as_json: Json = False,
 ) -> None:
     """What waits for a person."""
     from ._approvals import list_requests
 
-    list_requests(everything=everything, project=project, as_json=as_json)
+    list_requests(limit, everything=everything, project=project, as_json=as_json)
 
 
 @approvals.command("show")
@@ -433,6 +434,24 @@ def store_copy(
     from ._store import copy
 
     copy(to, blobs, project, as_json=as_json)
+@store.command("retain")
+def store_retain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Remove what is older than `retention` in orchestrion.yaml keeps it. `work` does the same once an hour."""
+    from ._retain import retain_store
+
+    retain_store(project, dry_run=dry_run, as_json=as_json)
+
+
+@store.command("vacuum")
+def store_vacuum(project: Project = HERE, as_json: Json = False) -> None:
+    """Make the database's file as small as what it holds. Nothing else may use the store meanwhile."""
+    from ._retain import vacuum
+
+    vacuum(project, as_json=as_json)
 
 
 def main() -> None:

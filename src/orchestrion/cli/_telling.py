@@ -1,9 +1,14 @@
 """Saying how a run stands: to scripts, and to people."""
 
-from orchestrion.core import Journal, Json, RequestStatus, Run, RunStatus, iso
+from collections import deque
+from collections.abc import Sequence
+
+from orchestrion.core import Journal, Json, Request, RequestStatus, Run, RunFilter, RunStatus, iso
 
 from ._heard import listeners
 from ._terminal import SYMBOLS, err, out
+
+MOST_TOLD = 20
 
 
 def brief(run: Run) -> dict[str, Json]:
@@ -30,14 +35,24 @@ async def tell(journal: Journal, run: Run) -> None:
             err.print(f"  {run.problem['hint']}", markup=False)
         err.print(f"  orchestrion runs show {run.id}")
         return
-    for request in await journal.requests(status=RequestStatus.OPEN):
-        asked = await journal.run(request.run_id)
-        if request.run_id == run.id or (asked is not None and asked.root_id == run.id):
-            err.print(f"waits for {request.question.role or request.question.user or 'a person'}: ", end="")
-            err.print(request.question.title, markup=False)
-            err.print(f"  orchestrion approvals show {request.id}")
+    for request in await _asked(journal, run):
+        err.print(f"waits for {request.question.role or request.question.user or 'a person'}: ", end="")
+        err.print(request.question.title, markup=False)
+        err.print(f"  orchestrion approvals show {request.id}")
     if not run.status.ended:
         for words in await listeners(journal, run):
             err.print(f"listens for {words}; `orchestrion work` goes on with it when one comes", markup=False)
     if run.wake_at is not None:
         err.print(f"waits until {iso(run.wake_at)}; `orchestrion work` goes on with it then")
+
+
+async def _asked(journal: Journal, run: Run) -> Sequence[Request]:
+    """What people are asked by this run and by those it waits for: the first few, whatever else the store holds."""
+    found: list[Request] = []
+    tree = deque([run.id])
+    while tree and len(found) < MOST_TOLD:
+        run_id = tree.popleft()
+        found += await journal.requests(run_id=run_id, status=RequestStatus.OPEN, limit=MOST_TOLD)
+        inner = await journal.runs(RunFilter(parent_id=run_id, status=[RunStatus.WAITING], limit=MOST_TOLD))
+        tree.extend(child.id for child in inner)
+    return found[:MOST_TOLD]

@@ -3,7 +3,16 @@
 import asyncio
 from pathlib import Path
 
-from orchestrion.app import App, PutAway, open_app, planned_on, scheduler_of, watches_of
+from orchestrion.app import (
+    App,
+    PutAway,
+    keep_retaining,
+    open_app,
+    planned_on,
+    retention_of,
+    scheduler_of,
+    watches_of,
+)
 from orchestrion.core import Fenced, OrchestrionError, Run, RunFilter, RunStatus, UserError
 from orchestrion.engine import Fired, upcoming
 
@@ -37,13 +46,13 @@ class Working:
         self._following: set[asyncio.Task[None]] = set()
 
     async def go(self) -> int:
-        counts = await self._app.journal.count()
-        open_runs = sum(count for status, count in counts.items() if not status.ended)
+        open_runs = sum((await self._app.journal.count(ended=False)).values())
         err.print(f"{open_runs:,} runs are open. Ctrl-C pauses.")
         await self._announce()
         scheduler = scheduler_of(self._app, self._fired)
         watches = watches_of(self._app, self._moved)
-        work = [self._advance(), scheduler.run(), *(watch.run() for watch in watches)]
+        retaining = keep_retaining(self._app.journal, retention_of(self._app.project))
+        work = [self._advance(), scheduler.run(), retaining, *(watch.run() for watch in watches)]
         jobs = [asyncio.ensure_future(each) for each in work]
         try:
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)

@@ -80,6 +80,7 @@ from ._journal import (
 )
 from ._json import Json, canonical, digest, dump, fingerprint, parse
 from ._problem import ERROR_TYPES, INTERRUPTED, Problem, canonical_error_type
+from ._retention import Removed, Retention
 from ._schedules import ScheduleState
 from ._trace import span_id, trace_id, traceparent
 
@@ -147,9 +148,11 @@ __all__ = [
     "Quarantined",
     "Question",
     "Reached",
+    "Removed",
     "Request",
     "RequestKind",
     "RequestStatus",
+    "Retention",
     "Route",
     "Run",
     "RunContext",

@@ -473,20 +473,24 @@ class Journal(EventLog, Protocol):
     async def run(self, run_id: str) -> Run | None: ...
 
     async def find(self, fragment: str) -> Sequence[str]:
-        """Ids of runs that contain `fragment`, at most ten: people abbreviate."""
+        """Ids of runs that begin with `fragment`, or are recent and contain it, at most ten: people abbreviate."""
         ...
 
     async def runs(self, which: RunFilter) -> Sequence[Run]: ...
 
-    async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]: ...
+    async def count(self, *, batch: str | None = None, ended: bool = True) -> Mapping[RunStatus, int]:
+        """How many there are of each status. Without those that have `ended` it takes no longer as the store grows."""
+        ...
 
     async def entries(self, run_id: str) -> Sequence[Entry]:
         """In the order they were first written."""
         ...
 
     async def requests(
-        self, *, run_id: str | None = None, status: RequestStatus | None = None
-    ) -> Sequence[Request]: ...
+        self, *, run_id: str | None = None, status: RequestStatus | None = None, limit: int | None = None
+    ) -> Sequence[Request]:
+        """Oldest first."""
+        ...
 
     async def request(self, request_id: str) -> Request | None:
         """By id, or by a fragment of it that only one has."""

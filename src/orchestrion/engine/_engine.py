@@ -4,7 +4,8 @@ import asyncio
 import heapq
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +53,8 @@ Observe = Callable[[Run, Sequence[Write]], None]
 
 NEAR_S = 60.0
 """A sleeper that wakes within this time is waited for; a later one is left asleep."""
+NEWS_S = 0.02
+"""How often a process that follows asks whether another one has written: an answer takes its run up within this time."""
 RETRY_STORE_S = 1.0
 GRACE_S = 5.0
 
@@ -242,7 +245,7 @@ class Engine:
     async def follow(self, poll_s: float) -> AsyncGenerator[Run]:
         """Advance every run of the store that can be advanced, for ever; each run as it comes to rest or ends.
 
-        News is looked for every `poll_s` seconds: timers, and what other processes wrote.
+        What other processes write is noticed at once, and timers ring in time; all else is looked for every `poll_s` seconds.
         """
         following: dict[str, asyncio.Task[Run]] = {}
         while self.broken is None:
@@ -256,16 +259,34 @@ class Engine:
                     if run_id not in following:
                         following[run_id] = asyncio.ensure_future(self.settle(run_id))
                 self._reached.clear()
+                until = await self._next_look(poll_s)
             except TransientError as error:
                 log.warning("News cannot be looked for: %s", error)
-            if following:
-                await asyncio.wait(following.values(), timeout=poll_s, return_when=asyncio.FIRST_COMPLETED)
-            else:
-                await asyncio.sleep(poll_s)
+                until = self._clock.now() + poll_s
+            await self._something_new(following.values(), until)
             for task in [following.pop(run_id) for run_id, task in list(following.items()) if task.done()]:
                 if not isinstance(task.exception(), TransientError):
                     yield task.result()
         raise self.broken
+
+    async def _next_look(self, poll_s: float) -> float:
+        """When the next sleeper is due, and at the latest in `poll_s`."""
+        now, next_wake = self._clock.now(), await self._journal.next_wake()
+        return now + poll_s if next_wake is None else min(now + poll_s, max(next_wake, now + NEWS_S))
+
+    async def _something_new(self, following: Collection[asyncio.Task[Run]], until: float) -> None:
+        """Wait until a run came to rest or another process wrote, and at most until then."""
+        while (left := until - self._clock.now()) > 0:
+            pause = min(left, NEWS_S)
+            if following:
+                done, _ = await asyncio.wait(following, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                if done:
+                    return
+            else:
+                await asyncio.sleep(pause)
+            with suppress(TransientError):
+                if await self.notice() or self._reached:
+                    return
 
     async def cancel(self, run_id: str, by: str) -> Run:
         """Ask a run to stop, at once. Raises: UserError `unknown-run`, `run-ended`."""
@@ -285,12 +306,14 @@ class Engine:
         self.advance(run)
         return run
 
-    async def notice(self) -> None:
-        """Look for what other processes wrote: events, answers and cancels."""
-        if await self._journal.foreign_change():
+    async def notice(self) -> bool:
+        """Look for what other processes wrote: events, answers and cancels. Whether any has written at all."""
+        changed = await self._journal.foreign_change()
+        if changed:
             self._route_soon()
             for walk in list(self._walks.values()):
                 await walk.refresh()
+        return changed
 
     async def stop(self) -> None:
         """Begin nothing new, let calls in flight finish for a moment, and leave the rest for the next start."""

@@ -2,5 +2,6 @@
 
 from ._durable import DurableJournal
 from ._memory import MemoryJournal
+from ._retention import Sweep
 
-__all__ = ["DurableJournal", "MemoryJournal"]
+__all__ = ["DurableJournal", "MemoryJournal", "Sweep"]

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from orchestrion.core import (
@@ -15,8 +16,10 @@ from orchestrion.core import (
     Message,
     Put,
     Quarantined,
+    Removed,
     Request,
     RequestStatus,
+    Retention,
     Run,
     RunFilter,
     RunStatus,
@@ -24,7 +27,7 @@ from orchestrion.core import (
     Write,
     Written,
 )
-from orchestrion.store import Connection, Store
+from orchestrion.store import REFERRING, Connection, Store
 
 from . import _queries as queries
 from . import _schedules as schedules
@@ -32,6 +35,7 @@ from . import _sql as sql
 from . import _transactions as transactions
 from ._durable_events import DurableEvents
 from ._reader import Reader
+from ._retention import Sweep, collect_blobs
 from ._rows import Large, entry_row, late_row, quarantined_row, run_row
 from ._writer import Job, Step, Writer
 
@@ -192,14 +196,16 @@ class DurableJournal(DurableEvents):
     async def runs(self, which: RunFilter) -> Sequence[Run]:
         return await self._reader.read(queries.listed(which, self._fetch))
 
-    async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]:
-        return await self._reader.read(queries.count(batch))
+    async def count(self, *, batch: str | None = None, ended: bool = True) -> Mapping[RunStatus, int]:
+        return await self._reader.read(queries.count(batch, ended=ended))
 
     async def entries(self, run_id: str) -> Sequence[Entry]:
         return await self._reader.read(queries.entries(run_id, self._fetch))
 
-    async def requests(self, *, run_id: str | None = None, status: RequestStatus | None = None) -> Sequence[Request]:
-        return await self._reader.read(queries.asked(run_id, status, self._fetch))
+    async def requests(
+        self, *, run_id: str | None = None, status: RequestStatus | None = None, limit: int | None = None
+    ) -> Sequence[Request]:
+        return await self._reader.read(queries.asked(run_id, status, limit, self._fetch))
 
     async def request(self, request_id: str) -> Request | None:
         return await self._reader.read(queries.request(request_id, self._fetch))
@@ -222,10 +228,26 @@ class DurableJournal(DurableEvents):
 
     # keeping house
 
+    async def expirable(self, policy: Retention) -> Removed:
+        """What `retain` would remove now."""
+        return await Sweep(self, policy, self._clock).counted()
+
+    async def retain(self, policy: Retention) -> Removed:
+        """Remove what is older than the policy keeps it, in pieces that running work does not feel."""
+        removed = await Sweep(self, policy, self._clock).removed()
+        return replace(removed, blobs=await self.collect_blobs())
+
     async def collect_blobs(self) -> int:
         """Remove large values that nothing refers to any more and that are older than a day; how many."""
-        referred = await self._reader.read(queries.referred_blobs)
-        return await asyncio.to_thread(self._store.blobs.collect, referred)
+        return await collect_blobs(self, self._store.blobs, [table.name for table in REFERRING])
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Run a question beside the writer, within one read transaction."""
+        return await self._reader.read(work)
+
+    async def change(self, work: Callable[[Connection], T]) -> T:
+        """Run work that reads before it writes as one transaction of the writer."""
+        return await self._do(work)
 
     async def close(self) -> None:
         await self._writer.stop()

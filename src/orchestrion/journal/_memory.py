@@ -372,9 +372,9 @@ class MemoryJournal:
             and (before is None or (held.run.created_at, held.run.id) < (before.run.created_at, before.run.id))
         ][: which.limit]
 
-    async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]:
+    async def count(self, *, batch: str | None = None, ended: bool = True) -> Mapping[RunStatus, int]:
         found: dict[RunStatus, int] = {}
-        for held in self._held.values():
+        for held in self._held.values() if ended else self._open.values():
             if batch is None or held.run.batch == batch:
                 found[held.run.status] = found.get(held.run.status, 0) + 1
         return found
@@ -383,13 +383,15 @@ class MemoryJournal:
         held = self._held.get(run_id)
         return list(held.entries.values()) if held else []
 
-    async def requests(self, *, run_id: str | None = None, status: RequestStatus | None = None) -> Sequence[Request]:
+    async def requests(
+        self, *, run_id: str | None = None, status: RequestStatus | None = None, limit: int | None = None
+    ) -> Sequence[Request]:
         found = [
             request
             for request in self._requests.values()
             if (run_id is None or request.run_id == run_id) and (status is None or request.status is status)
         ]
-        return sorted(found, key=lambda request: (request.created_at, request.id))
+        return sorted(found, key=lambda request: (request.created_at, request.id))[:limit]
 
     async def request(self, request_id: str) -> Request | None:
         if request_id in self._requests:

@@ -17,11 +17,16 @@ from orchestrion.core import (
     RunFilter,
     RunStatus,
 )
-from orchestrion.store import REFERRING, Connection, bound, requests, runs
+from orchestrion.store import Connection, bound, requests, runs
 
 from . import _sql as sql
 from ._rows import Fetch, Row, StoredEntries, entry_from, load, message_from, quarantined_from, request_from, run_from
 from ._rules import unknown_document
+
+MOST_FOUND = 10
+RECENT = 20_000
+"""Runs among which any part of an id finds one; an older run is found by the beginning of its id."""
+LAST_CHARACTER = "\U0010ffff"
 
 T = TypeVar("T")
 Look = Callable[[Connection], T]
@@ -91,13 +96,27 @@ def run(run_id: str, fetch: Fetch) -> Look[Run | None]:
 
 
 def find(fragment: str) -> Look[Sequence[str]]:
-    statement = (
-        select(runs.c.id)
-        .where(runs.c.id.contains(fragment, autoescape=True))
-        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
-        .limit(10)
+    """By the primary key where the beginning is given; else among the newest, so that it never reads all runs there are."""
+    newest = runs.c.created_at.desc(), runs.c.id.desc()
+    beginning = (
+        select(runs.c.id, runs.c.created_at)
+        .where(runs.c.id >= fragment, runs.c.id < fragment + LAST_CHARACTER)
+        .order_by(*newest)
+        .limit(MOST_FOUND)
     )
-    return lambda connection: [str(row[0]) for row in _rows(connection, statement)]
+    recent = select(runs.c.id, runs.c.created_at).order_by(*newest).limit(RECENT).subquery()
+    within = (
+        select(recent.c.id, recent.c.created_at)
+        .where(recent.c.id.contains(fragment, autoescape=True))
+        .order_by(recent.c.created_at.desc(), recent.c.id.desc())
+        .limit(MOST_FOUND)
+    )
+
+    def look(connection: Connection) -> Sequence[str]:
+        found = {(row[1], str(row[0])) for each in (beginning, within) for row in _rows(connection, each)}
+        return [name for _, name in sorted(found, reverse=True)[:MOST_FOUND]]
+
+    return look
 
 
 def listed(which: RunFilter, fetch: Fetch) -> Look[Sequence[Run]]:
@@ -119,10 +138,12 @@ def listed(which: RunFilter, fetch: Fetch) -> Look[Sequence[Run]]:
     return lambda connection: [run_from(load(row, fetch)) for row in _rows(connection, statement)]
 
 
-def count(batch: str | None) -> Look[Mapping[RunStatus, int]]:
+def count(batch: str | None, *, ended: bool) -> Look[Mapping[RunStatus, int]]:
     statement = select(runs.c.status, func.count()).group_by(runs.c.status)
     if batch is not None:
         statement = statement.where(runs.c.batch == batch)
+    if not ended:
+        statement = statement.where(runs.c.status.in_([status.value for status in RunStatus if not status.ended]))
     return lambda connection: {RunStatus(status): int(number) for status, number in _rows(connection, statement)}
 
 
@@ -134,8 +155,8 @@ def late_outcomes(run_id: str, fetch: Fetch) -> Look[Sequence[Entry]]:
     return lambda connection: [entry_from(load(row, fetch)) for row in connection.execute(sql.LATE_OUTCOMES, (run_id,))]
 
 
-def asked(run_id: str | None, status: RequestStatus | None, fetch: Fetch) -> Look[Sequence[Request]]:
-    statement = select(*requests.c).order_by(requests.c.created_at, requests.c.id)
+def asked(run_id: str | None, status: RequestStatus | None, limit: int | None, fetch: Fetch) -> Look[Sequence[Request]]:
+    statement = select(*requests.c).order_by(requests.c.created_at, requests.c.id).limit(limit)
     if run_id is not None:
         statement = statement.where(requests.c.run_id == run_id)
     if status is not None:
@@ -157,13 +178,3 @@ def quarantined(batch: str, fetch: Fetch) -> Look[Sequence[Quarantined]]:
     return lambda connection: [
         quarantined_from(load(row, fetch)) for row in connection.execute(sql.QUARANTINED, (batch,))
     ]
-
-
-def referred_blobs(connection: Connection) -> frozenset[str]:
-    """The digests that any row refers to."""
-    return frozenset(
-        digest
-        for table in REFERRING
-        for (listed_digests,) in _rows(connection, select(table.c.blobs).where(table.c.blobs.is_not(None)))
-        for digest in listed_digests.split()
-    )

@@ -40,7 +40,11 @@ ENTRY = _columns(entries, "run_id", "seq")
 REQUEST = _columns(requests)
 MESSAGE = _columns(messages, "run_id")
 
-KEEP_DOCUMENT = sql(insert_new(documents))
+KEEP_DOCUMENT = f"""
+{_insert(documents)} on conflict (digest) do update set created_at = excluded.created_at
+where documents.created_at < excluded.created_at - 3600
+"""
+"""`created_at` is when a document was last needed, within the hour: retention must not remove what a run begins with."""
 DOCUMENT = "select source from documents where digest = ?"
 
 START = sql(insert_new(runs))

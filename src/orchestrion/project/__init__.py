@@ -4,6 +4,7 @@ from ._project import SETTINGS_FILE, BadProject, Project
 from ._reading import read_settings
 from ._secrets import ProjectSecrets
 from ._settings import (
+    Ages,
     Batch,
     Connection,
     Egress,
@@ -12,6 +13,7 @@ from ._settings import (
     Limits,
     McpServer,
     Model,
+    Retention,
     Router,
     Secret,
     SecretReference,
@@ -21,6 +23,7 @@ from ._settings import (
 
 __all__ = [
     "SETTINGS_FILE",
+    "Ages",
     "BadProject",
     "Batch",
     "Connection",
@@ -32,6 +35,7 @@ __all__ = [
     "Model",
     "Project",
     "ProjectSecrets",
+    "Retention",
     "Router",
     "Secret",
     "SecretReference",

@@ -14,6 +14,8 @@ from orchestrion.core import Json
 _HOST = re.compile(
     r"(?:(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
 )
+_AGE = re.compile(r"(\d{1,5})\s*([dh])")
+DAY_S = 86_400.0
 _WAY_OUT = "Write {secret: NAME} here, and NAME: {env: VARIABLE} or NAME: {file: path} under `secrets`."
 _FOR_EXAMPLE = "For example: sqlite:///data/bank.db"
 _SCHEMES = ("basic", "bearer", "oauth2", "oidc")
@@ -83,7 +85,20 @@ def _not_in_clear(value: object) -> object:
     return cast("object", value)
 
 
+def _seconds(value: object) -> object:
+    """Seconds of an age; None for one without end."""
+    if value == "forever":
+        return None
+    found = _AGE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise PydanticCustomError(
+            "bad-age", "This is not an age", {"hint": "Write days or hours, such as 90d or 12h, or forever."}
+        )
+    return float(found[1]) * (DAY_S if found[2] == "d" else 3600)
+
+
 Host = Annotated[str, BeforeValidator(_host)]
+Age = Annotated[float | None, BeforeValidator(_seconds, json_schema_input_type=str)]
 Location: TypeAlias = Annotated[str | SecretReference, BeforeValidator(_without_password)]
 DatabaseUrl: TypeAlias = Annotated[Location, BeforeValidator(_with_scheme)]
 
@@ -294,6 +309,27 @@ class Telemetry(_Setting):
     timeout_s: float = Field(default=10.0, alias="timeout", gt=0, description="Seconds one delivery may take.")
 
 
+class Ages(_Setting):
+    """How long runs are kept after they ended, by how they ended."""
+
+    completed_s: Age = Field(default=90 * DAY_S, alias="completed", description="Runs that completed.")
+    faulted_s: Age = Field(default=365 * DAY_S, alias="faulted", description="Runs that faulted.")
+    cancelled_s: Age = Field(default=90 * DAY_S, alias="cancelled", description="Runs that were cancelled.")
+
+
+class Retention(Ages):
+    """How long what has ended is kept: `90d`, `12h`, or `forever`. What is open stays, however old."""
+
+    events_s: Age = Field(default=30 * DAY_S, alias="events", description="Events, counted from when they came.")
+    quarantine_s: Age = Field(
+        default=365 * DAY_S, alias="quarantine", description="Rows of batches that were set aside."
+    )
+    workflows: dict[str, Ages] = Field(
+        default_factory=dict,
+        description="Workflow → ages of its own runs, all three of them: what is not said is the default.",
+    )
+
+
 _MODELS = {"default": Model(provider="playbook")}
 
 
@@ -346,6 +382,7 @@ class Settings(_Setting):
         default=False,
         description="Whether runs tell of their beginning and end as CloudEvents, for workflows that listen for them.",
     )
+    retention: Retention = Field(default_factory=Retention, description="How long what has ended is kept.")
 
 
 def settings_schema() -> dict[str, Json]:

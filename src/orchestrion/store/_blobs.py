@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Set
+from collections.abc import Generator
 from functools import cached_property
 from typing import Any, cast
 
@@ -99,24 +99,27 @@ class Blobs:
             raise BugError("blob-damaged", f"The value {digest} in {self._url!r} has changed since it was written.")
         return content
 
-    def collect(self, referred: Set[str]) -> int:
-        """Remove what nothing refers to and nobody has written for a day; how many that were."""
+    def old(self) -> Generator[str]:
+        """Values that nobody has written for a day, one folder after the other: those that may be unused."""
         files, root = self._place
         if not files.exists(root):
-            return 0
-        removed = 0
-        for path in cast("list[str]", files.find(root)):
-            if path.rpartition("/")[2] not in referred:
-                removed += self._remove_old(path)
-        return removed
+            return
+        for folder in sorted(cast("list[str]", files.ls(root, detail=False))):
+            for path in cast("list[str]", files.ls(folder, detail=False)):
+                if self._is_old(path):
+                    yield path.rpartition("/")[2]
 
-    def _remove_old(self, path: str) -> bool:
-        """The lock is for a value that is written again between the look at its age and its end."""
+    def remove_old(self, digest: str) -> bool:
+        """Remove a value that nothing refers to, unless somebody wrote it again meanwhile; whether it was removed."""
+        path = self._path(digest)
         with self._lock:
-            old = self._clock.now() - self._written_at(path) > KEPT_S
+            old = self._is_old(path)
             if old:
                 self._place[0].rm_file(path)
         return old
+
+    def _is_old(self, path: str) -> bool:
+        return self._clock.now() - self._written_at(path) > KEPT_S
 
     def _written_at(self, path: str) -> float:
         return cast("float", self._place[0].modified(path).timestamp())

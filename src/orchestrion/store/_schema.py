@@ -110,9 +110,11 @@ Index("ix_runs_start_key", runs.c.start_key, unique=True)
 Index("ix_runs_created", runs.c.created_at, runs.c.id)
 Index("ix_runs_status", runs.c.status, runs.c.created_at, runs.c.id)
 Index("ix_runs_workflow", runs.c.workflow, runs.c.created_at, runs.c.id)
-for _name in ("batch", "parent_id", "due_at", "blobs"):
+Index("ix_runs_workflow_status", runs.c.workflow, runs.c.status, runs.c.created_at, runs.c.id)
+for _name, _then in {"batch": ("created_at", "id"), "parent_id": (), "due_at": (), "blobs": ()}.items():
     _present = text(f"{_name} IS NOT NULL")
-    Index(f"ix_runs_{_name}", runs.c[_name], sqlite_where=_present, postgresql_where=_present)
+    _columns = [runs.c[name] for name in (_name, *_then)]
+    Index(f"ix_runs_{_name}", *_columns, sqlite_where=_present, postgresql_where=_present)
 
 entries = Table(
     "entries",

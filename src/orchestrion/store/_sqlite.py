@@ -236,6 +236,18 @@ def backup(path: Path, target: Path) -> None:
     copy.close()
 
 
+def compact(path: Path) -> tuple[int, int]:
+    """Write a database anew without unused pages; bytes before and after."""
+    before = path.stat().st_size
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("vacuum")
+        connection.execute("pragma wal_checkpoint(truncate)")
+    finally:
+        connection.close()
+    return before, path.stat().st_size
+
+
 def _looks_foreign(path: Path) -> bool:
     """Whether a file that is not empty is something else than a SQLite database."""
     with path.open("rb") as file:

@@ -12,7 +12,7 @@ from ._blobs import Blobs
 from ._database import Connection, Database, Mode, Ownership
 from ._postgresql_error import PostgreSQLError
 from ._schema import REVISIONS
-from ._sqlite import SQLite
+from ._sqlite import SQLite, compact
 
 DRIVER_ERRORS = (sqlite3.Error, PostgreSQLError)
 
@@ -90,6 +90,26 @@ class Store:
 
         with self.database.explained(), target.database.explained():
             return copy_store(self, target, tell)
+
+    @classmethod
+    def vacuum(cls, where: str | Path) -> tuple[int, int]:
+        """Write a SQLite database anew without the space of what was deleted; bytes before and after.
+
+        It takes as much space again while it works. Raises: UserError as `open` does, `store-in-use` and `store-unsupported`
+        among them.
+        """
+        if is_postgresql(where):
+            raise UserError(
+                "store-unsupported",
+                "PostgreSQL looks after its space by itself.",
+                hint="`vacuum full` in psql gives it back to the file system, if that must be.",
+            )
+        store = cls.open(where, mode="own")
+        try:
+            with store.database.explained():
+                return compact(store.path)
+        finally:
+            store.close()
 
     @property
     def path(self) -> Path:

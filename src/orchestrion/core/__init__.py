@@ -76,9 +76,10 @@ from ._journal import (
     Tell,
     Write,
     Written,
-    at_or_below,
+    is_done_with,
 )
 from ._json import Json, canonical, digest, dump, fingerprint, parse
+from ._keys import Finished, FinishedPlaces, at_or_below
 from ._problem import ERROR_TYPES, INTERRUPTED, Problem, canonical_error_type
 from ._retention import Removed, Retention
 from ._schedules import ScheduleState
@@ -121,6 +122,8 @@ __all__ = [
     "Evidence",
     "Faulted",
     "Fenced",
+    "Finished",
+    "FinishedPlaces",
     "Function",
     "Gate",
     "Gathered",
@@ -184,6 +187,7 @@ __all__ = [
     "expectation",
     "fingerprint",
     "is_composite",
+    "is_done_with",
     "iso",
     "labels_from",
     "labels_json",

@@ -8,6 +8,7 @@ from ._datum import Datum, labels_from, labels_json
 from ._events import Consumed, Event, Interest
 from ._governance import Decision
 from ._json import Json
+from ._keys import Finished
 
 if TYPE_CHECKING:
     from ._function import Invocation, Nature, Outcome
@@ -199,8 +200,8 @@ class Effects(Protocol):
         """The scope row at `key`, or None: where a recovered walk may continue."""
         ...
 
-    def save(self, key: str, state: Json) -> None:
-        """Upsert the scope row at `key` with the run's next write."""
+    def save(self, key: str, state: Json, finished: Finished) -> None:
+        """Upsert the scope row at `key` with the run's next write. A recovered walk asks for nothing that is `finished`."""
         ...
 
     def emit(self, key: str, task: str, event: Datum) -> Awaitable[Datum]:

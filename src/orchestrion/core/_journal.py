@@ -56,17 +56,21 @@ class EntryKind(StrEnum):
     """Something that happened and changes nothing: a late outcome, a superseded attempt."""
 
 
-def at_or_below(key: str, above: str) -> bool:
-    """Whether `key` is `above`, one of its attempts or visits, or a place within it. Everything is below the empty key."""
-    return key.startswith(above) and (len(key) == len(above) or not above or key[len(above)] in "/~#!")
-
-
 class EntryStatus(StrEnum):
     INTENT = "intent"
     COMPLETED = "completed"
     FAILED = "failed"
     ABANDONED = "abandoned"
     """An intent whose scope closed before an outcome; shown, never retried."""
+
+
+REMEMBERED = frozenset({EntryKind.CHILD, EntryKind.EVENT, EntryKind.LISTEN})
+"""What a walk may ask about from elsewhere: events already taken, children that a cancel must reach."""
+
+
+def is_done_with(kind: EntryKind, status: EntryStatus) -> bool:
+    """Whether an entry in a finished place is asked for no more."""
+    return status is not EntryStatus.INTENT and kind not in REMEMBERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +320,10 @@ class History:
 
     run: Run
     entries: Mapping[str, Entry]
+    """Without those that scope rows call finished, where the journal keeps them elsewhere than in memory."""
     messages: Sequence[Message]
+    written: int = 0
+    """How many entries the run has in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -484,6 +491,10 @@ class Journal(EventLog, Protocol):
 
     async def entries(self, run_id: str) -> Sequence[Entry]:
         """In the order they were first written."""
+        ...
+
+    async def spent(self, run_id: str) -> Json:
+        """What the run's entries cost together, an object of sums; None for nothing."""
         ...
 
     async def requests(

@@ -25,6 +25,7 @@ from orchestrion.core import (
     Event,
     Evidence,
     Faulted,
+    Finished,
     Gate,
     Interest,
     Invocation,
@@ -426,15 +427,17 @@ class WalkEffects:
         entry = self.walk.entries.get(key)
         return entry.output if entry is not None and entry.kind is EntryKind.SCOPE else None
 
-    def save(self, key: str, state: Json) -> None:
+    def save(self, key: str, state: Json, finished: Finished) -> None:
         self.require_open()
         now = self.walk.clock.now()
+        self.walk.finished[key] = finished
         self.walk.attach(
             Put(
                 Entry(
                     key=key,
                     kind=EntryKind.SCOPE,
                     status=EntryStatus.COMPLETED,
+                    input=finished.to_json(),
                     output=state,
                     ended_at=now,
                     epoch=self.walk.run.epoch,

@@ -37,6 +37,7 @@ async def finish(
 ) -> Run:
     """The run's end in one transaction: what is still open is closed, and a parent is told."""
     problem = problem_of(error).to_json() if error else None
+    cost = _total_cost(walk.entries.values()) if walk.complete else await _spent(walk)
     ended = replace(
         walk.run,
         status=status,
@@ -44,7 +45,7 @@ async def finish(
         problem=problem,
         fault_key=error.source_key if isinstance(error, Faulted) else None,
         labels=stored_labels(output.labels) if output else None,
-        cost=_total_cost(walk.entries.values()),
+        cost=cost,
         ended_at=walk.clock.now(),
     )
     writes: list[Write] = [*walk.closing_writes([""]), *_tell_parent(ended), *told_end(walk, ended)]
@@ -105,6 +106,15 @@ def _tell_parent(run: Run) -> list[Write]:
         return []
     body: dict[str, Json] = {"status": run.status, "output": run.output, "labels": run.labels, "problem": run.problem}
     return [Tell(run.parent_id, Message(id=run.id, key=run.parent_key, kind="child", body=body))]
+
+
+async def _spent(walk: Walk) -> Json:
+    """From the journal, where all entries are."""
+    await walk.flush()
+    try:
+        return await walk.journal.spent(walk.run.id)
+    except OrchestrionError as error:
+        raise walk.stop(error) from error
 
 
 def _total_cost(entries: Iterable[Entry]) -> Json:

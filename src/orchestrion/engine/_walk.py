@@ -17,6 +17,8 @@ from orchestrion.core import (
     EntryStatus,
     Faulted,
     Fenced,
+    Finished,
+    FinishedPlaces,
     History,
     Journal,
     Json,
@@ -30,6 +32,7 @@ from orchestrion.core import (
     Write,
     Written,
     at_or_below,
+    is_done_with,
 )
 
 from ._attention import Attention, Memories
@@ -39,6 +42,10 @@ LINGER_S = 0.05
 STOP_GRACE_S = 5.0
 """How long a closed scope waits for what it cancelled."""
 MOST_ENTRIES = 50_000
+"""Entries of a run in memory: those that recovery would have to load."""
+MOST_WRITTEN = 1_000_000
+"""Entries of a run in all, so that a loop that never ends does not fill the disk."""
+SWEEP_AFTER = 1024
 DETACHED: Mapping[str, Json] = {"awaited": False}
 """`why` of the entry of a child that nobody waits for: it outlives the scope that began it, though not a cancel."""
 
@@ -93,6 +100,14 @@ class Walk:
         self.journal = journal
         self.clock = clock
         self.entries: dict[str, Entry] = dict(history.entries)
+        self.finished: dict[str, Finished] = {
+            entry.key: said
+            for entry in self.entries.values()
+            if entry.kind is EntryKind.SCOPE and (said := Finished.from_json(entry.input)) is not None
+        }
+        self._sweep_at = SWEEP_AFTER
+        self._written = history.written
+        """Entries of the run in all: what is finished leaves memory, and stays in the journal."""
         self.inbox: dict[str, Message] = {}
         self.told: dict[str, deque[Message]] = {}
         """Events this run was told of and has not looked at yet, by listener."""
@@ -169,20 +184,32 @@ class Walk:
             await self.commit()
 
     def _note(self, writes: Sequence[Write]) -> None:
+        entries = self.entries
         for write in writes:
             if isinstance(write, Put):
-                self.entries[write.entry.key] = write.entry
-        if len(self.entries) > MOST_ENTRIES and self.main is not None:
-            raise Faulted(
-                Problem(
-                    type="urn:orchestrion:problem:run-too-long",
-                    status=507,
-                    title="Run too long",
-                    detail=f"This run has more than {MOST_ENTRIES:,} entries.",
-                    code="run-too-long",
-                    hint="Split the work into child workflows.",
-                )
-            )
+                key = write.entry.key
+                if key not in entries:
+                    self._written += 1
+                entries[key] = write.entry
+        if len(entries) >= self._sweep_at:
+            self._sweep()
+        if self.main is not None and (len(entries) > MOST_ENTRIES or self._written > MOST_WRITTEN):
+            raise Faulted(_too_long(len(entries)))
+
+    def _sweep(self) -> None:
+        """Forget what no walk of the run asks for any more: finished iterations, branches and attempts."""
+        finished = FinishedPlaces(self.finished)
+        for key in [
+            key for key, entry in self.entries.items() if is_done_with(entry.kind, entry.status) and key in finished
+        ]:
+            del self.entries[key]
+            self.finished.pop(key, None)
+        self._sweep_at = max(SWEEP_AFTER, 2 * len(self.entries))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all entries of the run are in memory."""
+        return self._written == len(self.entries)
 
     def _posted(self, future: Written, batch: Sequence[Write]) -> None:
         if future.cancelled():
@@ -336,6 +363,22 @@ class Walk:
                 case _:
                     pass
         return writes
+
+
+def _too_long(held: int) -> Problem:
+    detail = (
+        f"This run holds more than {MOST_ENTRIES:,} entries that are not in finished iterations."
+        if held > MOST_ENTRIES
+        else f"This run has more than {MOST_WRITTEN:,} entries."
+    )
+    return Problem(
+        type="urn:orchestrion:problem:run-too-long",
+        status=507,
+        title="Run too long",
+        detail=detail,
+        code="run-too-long",
+        hint="Split the work into child workflows.",
+    )
 
 
 def _abandoned(entry: Entry, now: float) -> Entry:

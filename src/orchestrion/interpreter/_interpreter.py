@@ -8,6 +8,7 @@ from orchestrion.core import (
     Diverged,
     Effects,
     Faulted,
+    Finished,
     Json,
     OrchestrionError,
 )
@@ -66,7 +67,7 @@ class Interpreter:
                     index += 1
                 case Goto(index=target):
                     if target <= index:
-                        self._save_jump(strand, key, target, output, visits)
+                        self._save_jump(strand, tasks, key, target, output, visits)
                     index = target
                 case Exit():
                     return Passed(output, exited=True)
@@ -74,8 +75,17 @@ class Interpreter:
                     return Passed(output, end=True)
         return Passed(output)
 
-    def _save_jump(self, strand: Strand, key: str, index: int, output: Datum, visits: Mapping[str, int]) -> None:
+    def _save_jump(
+        self,
+        strand: Strand,
+        tasks: Sequence[Task],
+        key: str,
+        index: int,
+        output: Datum,
+        visits: Mapping[str, int],
+    ) -> None:
         """A backward jump: recovery starts here instead of walking every earlier round again."""
+        places = [(f"{key}/{at}/{task.name}", visits.get(task.name, 0) + 1) for at, task in enumerate(tasks)]
         strand.effects.save(
             f"{key}/jump",
             {
@@ -84,6 +94,7 @@ class Interpreter:
                 "context": datum_json(strand.context),
                 "visits": dict(visits),
             },
+            Finished(under=[place for place, _ in places], live=[f"{place}#{visit}" for place, visit in places]),
         )
 
     def _resume(self, strand: Strand, key: str, given: Datum) -> tuple[int, Datum, dict[str, int]]:

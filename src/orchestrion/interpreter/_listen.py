@@ -8,6 +8,7 @@ from orchestrion.core import (
     Consumed,
     Datum,
     Event,
+    Finished,
     Interest,
     Json,
     OrchestrionError,
@@ -156,7 +157,8 @@ class Listening:
                     return passed
             if await self._done():
                 return Passed(listed(self._outputs))
-            effects.save(f"{self._key}/listening", {**progress.to_json(), "context": datum_json(self._strand.context)})
+            state: dict[str, Json] = {**progress.to_json(), "context": datum_json(self._strand.context)}
+            effects.save(f"{self._key}/listening", state, Finished(under=[]))
 
     async def _done(self) -> bool:
         until = self._task.to.until
@@ -186,7 +188,7 @@ class Listening:
         output = await self._finished(foreach, passed.output, variables)
         self._keep(output)
         if not self._endless:
-            strand.effects.save(f"{event_key}/done", datum_json(output))
+            strand.effects.save(f"{event_key}/done", datum_json(output), Finished(under=[f"{event_key}/do"]))
         return Passed(output)
 
     def _keep(self, output: Datum) -> None:

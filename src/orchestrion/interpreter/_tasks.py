@@ -9,6 +9,7 @@ from orchestrion.core import (
     Datum,
     Effects,
     Faulted,
+    Finished,
     Invocation,
     Json,
     Problem,
@@ -155,7 +156,9 @@ async def _for(interpreter: "Interpreter", strand: Strand, task: ForTask, key: s
             return passed
         index += 1
         strand.effects.save(
-            scope, {"cursor": index, "output": datum_json(output), "context": datum_json(strand.context)}
+            scope,
+            {"cursor": index, "output": datum_json(output), "context": datum_json(strand.context)},
+            Finished(under=[scope], live=[f"{scope}/{index}"]),
         )
     return Passed(output)
 
@@ -172,7 +175,7 @@ async def _fork(interpreter: "Interpreter", strand: Strand, task: ForkTask, key:
                 return from_finished(saved)[0]
             line = strand.inside(effects=effects)
             passed, _ = await interpreter.task(line, inner, f"{branch_key}/{inner.name}#1", given)
-            effects.save(f"{branch_key}/done", finished(passed, Datum()))
+            effects.save(f"{branch_key}/done", finished(passed, Datum()), Finished(under=[branch_key]))
             return passed
 
         return run

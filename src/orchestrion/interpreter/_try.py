@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from orchestrion.core import Datum, Diverged, Effects, OrchestrionError, Problem
+from orchestrion.core import Datum, Diverged, Effects, Finished, OrchestrionError, Problem
 from orchestrion.spec import Catch, Retry, Then, TryTask
 
 from ._evaluate import Evaluation
@@ -10,6 +10,10 @@ from ._state import Passed, Strand, finished, from_finished, within
 
 if TYPE_CHECKING:
     from ._interpreter import Interpreter
+
+
+BESIDE = ("retry", "jitter", "failed")
+"""What attempts leave beside themselves."""
 
 
 async def perform_try(
@@ -24,8 +28,14 @@ async def perform_try(
     else:
         passed, caught = await _attempts(interpreter, strand, task, key, evaluation)
         if caught:
-            strand.effects.save(f"{scope}/caught", {"caught": True})
-        strand.effects.save(scope, finished(passed, strand.context))
+            strand.effects.save(f"{scope}/caught", {"caught": True}, Finished(under=[]))
+        strand.effects.save(
+            scope,
+            finished(passed, strand.context),
+            Finished(
+                under=[scope, f"{key}/catch", *(f"{key}/{beside}" for beside in BESIDE)], live=[f"{scope}/caught"]
+            ),
+        )
     return passed, (task.catch.then or task.then) if caught else task.then
 
 

@@ -13,6 +13,7 @@ from orchestrion.core import (
     Clock,
     Entry,
     History,
+    Json,
     Message,
     Put,
     Quarantined,
@@ -201,6 +202,9 @@ class DurableJournal(DurableEvents):
 
     async def entries(self, run_id: str) -> Sequence[Entry]:
         return await self._reader.read(queries.entries(run_id, self._fetch))
+
+    async def spent(self, run_id: str) -> Json:
+        return await self._reader.read(queries.spent(run_id))
 
     async def requests(
         self, *, run_id: str | None = None, status: RequestStatus | None = None, limit: int | None = None

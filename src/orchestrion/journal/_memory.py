@@ -19,8 +19,10 @@ from orchestrion.core import (
     EventFilter,
     EventQuery,
     Fenced,
+    Finished,
     Gathered,
     History,
+    Json,
     Message,
     Move,
     Publish,
@@ -43,6 +45,7 @@ from orchestrion.core import (
     Write,
     Written,
     at_or_below,
+    is_done_with,
 )
 
 from ._memory_events import MemoryEvents
@@ -54,11 +57,13 @@ from ._rules import (
     changed,
     decided,
     is_tried_again,
+    needed,
     not_faulted,
     require_storable,
     retried,
     retry_plan,
     run_ended,
+    total_cost,
     unknown_document,
     unknown_request,
     unknown_run,
@@ -138,7 +143,15 @@ class MemoryJournal:
             return None
         held.run = replace(held.run, epoch=held.run.epoch + 1, status=RunStatus.RUNNING, wake_at=None)
         held.due_at = None
-        return History(run=held.run, entries=dict(held.entries), messages=list(held.messages.values()))
+        keys = needed(
+            (key, is_done_with(entry.kind, entry.status), _said(entry)) for key, entry in sorted(held.entries.items())
+        )
+        return History(
+            run=held.run,
+            entries={key: held.entries[key] for key in keys},
+            messages=list(held.messages.values()),
+            written=len(held.entries),
+        )
 
     def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
         future = Written(loop=asyncio.get_running_loop())
@@ -383,6 +396,9 @@ class MemoryJournal:
         held = self._held.get(run_id)
         return list(held.entries.values()) if held else []
 
+    async def spent(self, run_id: str) -> Json:
+        return total_cost(entry.cost for entry in await self.entries(run_id))
+
     async def requests(
         self, *, run_id: str | None = None, status: RequestStatus | None = None, limit: int | None = None
     ) -> Sequence[Request]:
@@ -462,6 +478,10 @@ def _check(write: Write) -> None:
     """Raises: UserError for what could not be stored, before anything is changed."""
     for what, value in values_of(write):
         require_storable(value, what)
+
+
+def _said(entry: Entry) -> Callable[[], Finished | None] | None:
+    return (lambda: Finished.from_json(entry.input)) if entry.kind is EntryKind.SCOPE else None
 
 
 def _move(held: _Held, key: str, to_key: str) -> None:

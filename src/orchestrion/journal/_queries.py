@@ -1,6 +1,7 @@
 """Questions to the tables, each within one read transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import TypeVar
 
 from sqlalchemy import func, or_, select, tuple_
@@ -8,7 +9,11 @@ from sqlalchemy.sql import ClauseElement
 
 from orchestrion.core import (
     Entry,
+    EntryKind,
+    EntryStatus,
+    Finished,
     History,
+    Json,
     Message,
     Quarantined,
     Request,
@@ -16,16 +21,20 @@ from orchestrion.core import (
     Run,
     RunFilter,
     RunStatus,
+    is_done_with,
+    parse,
 )
 from orchestrion.store import Connection, bound, requests, runs
 
 from . import _sql as sql
 from ._rows import Fetch, Row, StoredEntries, entry_from, load, message_from, quarantined_from, request_from, run_from
-from ._rules import unknown_document
+from ._rules import needed, total_cost, unknown_document
 
 MOST_FOUND = 10
 RECENT = 20_000
 """Runs among which any part of an id finds one; an older run is found by the beginning of its id."""
+KEYS = 500
+"""Entries read by one statement."""
 LAST_CHARACTER = "\U0010ffff"
 
 T = TypeVar("T")
@@ -48,17 +57,44 @@ def document(digest: str) -> Look[str]:
 
 
 def history(run_id: str, fetch: Fetch) -> Look[History]:
-    """All of a claimed run, as of one moment."""
+    """What is needed of a claimed run, as of one moment: a loop that is nearly done is not loaded from its beginning."""
 
     def look(connection: Connection) -> History:
         row = connection.execute(sql.RUN_BY_ID, (run_id,)).fetchone()
+        written, rows = _unfinished(connection, run_id)
         return History(
             run=run_from(load(row, fetch)),
-            entries=StoredEntries([load(row, fetch) for row in connection.execute(sql.ENTRIES, (run_id,))]),
+            entries=StoredEntries([load(row, fetch) for row in rows]),
             messages=[message_from(load(row, fetch)) for row in connection.execute(sql.MESSAGES, (run_id, 0))],
+            written=written,
         )
 
     return look
+
+
+def _unfinished(connection: Connection, run_id: str) -> tuple[int, list[Row]]:
+    """How many entries there are, and the rows of those that are not below finished iterations, in order of first writes."""
+    places = connection.execute(sql.ENTRY_PLACES, (run_id,)).fetchall()
+    keys = needed(
+        (key, is_done_with(EntryKind(kind), EntryStatus(status)), _said(text)) for key, kind, status, text in places
+    )
+    if len(keys) == len(places):
+        return len(places), connection.execute(sql.ENTRIES, (run_id,)).fetchall()
+    rows: list[Row] = []
+    for at in range(0, len(keys), KEYS):
+        some = keys[at : at + KEYS]
+        rows += connection.execute(sql.ENTRIES_AT.format(",".join("?" * len(some))), (run_id, *some)).fetchall()
+    return len(places), [row[1:] for row in sorted(rows, key=itemgetter(0))]
+
+
+def _said(text: str | None) -> Callable[[], Finished | None] | None:
+    return None if text is None else lambda: Finished.from_json(parse(text))
+
+
+def spent(run_id: str) -> Look[Json]:
+    return lambda connection: total_cost(
+        parse(cost) for (cost,) in connection.execute(sql.ENTRY_COSTS, (run_id,)).fetchall()
+    )
 
 
 def inbox(run_id: str, after_seq: int, fetch: Fetch) -> Look[Sequence[Message]]:

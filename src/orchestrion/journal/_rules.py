@@ -1,8 +1,9 @@
 """What every journal must agree on, whatever it stores its rows in. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import assert_never, cast
 
 from orchestrion.core import (
     Answer,
@@ -14,6 +15,8 @@ from orchestrion.core import (
     EntryKind,
     EntryStatus,
     Event,
+    Finished,
+    FinishedPlaces,
     Json,
     Message,
     Move,
@@ -136,6 +139,31 @@ def changed(run: Run, change: SetRun) -> Run:
         started_at=run.started_at if change.started_at is None else change.started_at,
         ended_at=run.ended_at if change.ended_at is None else change.ended_at,
     )
+
+
+def needed(places: Iterable[tuple[str, bool, Callable[[], Finished | None] | None]]) -> list[str]:
+    """Keys that a recovered walk may ask for: all but those done with in places that a scope row calls finished.
+
+    Of each entry, in the order of keys: the key, whether it is done with if its place is finished, and for a scope row what it
+    says, which is only asked for where the row itself is needed.
+    """
+    finished = FinishedPlaces()
+    left: list[tuple[str, bool]] = []
+    for key, done_with, said in places:
+        if not done_with or key not in finished:
+            left.append((key, done_with))
+            if said is not None and (found := said()) is not None:
+                finished.add(key, found)
+    return [key for key, done_with in left if not done_with or key not in finished]
+
+
+def total_cost(costs: Iterable[Json]) -> Json:
+    """What several entries cost together."""
+    total: Counter[str] = Counter()
+    for cost in costs:
+        if isinstance(cost, Mapping):
+            total.update(cast("Mapping[str, int]", cost))
+    return dict(total) if total else None
 
 
 def values_of(write: Write) -> Iterable[tuple[str, Json]]:

@@ -78,6 +78,11 @@ DROP_ENTRY = "delete from entries where run_id = ? and key = ?"
 RENAME_ENTRY = "update entries set key = ?, kind = 'note' where run_id = ? and key = ?"
 REOPEN_ENTRY = "update entries set status = 'intent', problem = null, ended_at = null where run_id = ? and key = ?"
 ENTRIES = f"select {ENTRY} from entries where run_id = ? order by seq"  # noqa: S608
+ENTRY_PLACES = """
+select key, kind, status, case when kind = 'scope' then input end from entries where run_id = ? order by key
+"""
+ENTRIES_AT = f"select seq, {ENTRY} from entries where run_id = ? and key in ({{}})"  # noqa: S608
+ENTRY_COSTS = "select cost from entries where run_id = ? and cost is not null"
 ENTRY_STATES = "select key, kind, status, ended_at from entries where run_id = ? order by seq"
 
 ASK = sql(insert_new(requests))

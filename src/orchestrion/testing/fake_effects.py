@@ -22,6 +22,7 @@ from orchestrion.core import (
     Effects,
     Event,
     Faulted,
+    Finished,
     Interest,
     Invocation,
     Json,
@@ -180,7 +181,7 @@ class FakeEffects:
     def saved(self, key: str) -> Json:
         return None
 
-    def save(self, key: str, state: Json) -> None:
+    def save(self, key: str, state: Json, finished: Finished) -> None:
         _unused("save")
 
     def emit(self, key: str, task: str, event: Datum) -> Awaitable[Datum]:

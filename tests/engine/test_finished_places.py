@@ -62,6 +62,8 @@ def wrapped(kind: str, number: int, inner: Json) -> Json:
             return {"do": [{f"{name}-first": call(name)}, {f"{name}-in": inner}], "timeout": {"after": {"minutes": 5}}}
 
 
+IN_FLIGHT = 2
+"""Calls that a death may find without an outcome: one in each branch."""
 WHOLE = {"usd_micros": 500, "input_tokens": 100, "output_tokens": 0}
 KINDS = st.lists(st.sampled_from(["for", "fork", "try", "jump", "do"]), min_size=1, max_size=3)
 
@@ -71,9 +73,11 @@ class World:
 
     def __init__(self) -> None:
         self.keys: dict[str, set[str]] = {}
+        self.calls = 0
 
     async def act(self, arguments: Mapping[str, Json], context: LeafContext) -> Outcome:
         what = str(arguments["what"])
+        self.calls += 1
         self.keys.setdefault(what, set()).add(context.idempotency_key)
         return Outcome(output=Datum({"n": 0, "what": what}))
 
@@ -117,6 +121,7 @@ async def same_for_every_death(kinds: list[str], moment: Moment) -> None:
             found, world, memory, crashed = await play(interpret, run, at, moment)
             assert (found.status, found.output) == (RunStatus.COMPLETED, reference.output), f"{kinds}, write {at}"
             assert world.keys == expected.keys, f"{kinds}, write {at}"
+            assert world.calls <= expected.calls + IN_FLIGHT, f"{kinds}, write {at}"
             assert {entry.key for entry in await memory.entries("r1") if entry.kind is not EntryKind.NOTE} == traced
             at += 1
 

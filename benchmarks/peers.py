@@ -6,7 +6,6 @@ as many at once as showed the most steps a second before the rounds began. Run: 
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -49,22 +48,22 @@ async def find_best(subjects: Sequence[Subject], server: Postgres, results: dict
     return chosen
 
 
-async def run_rounds(server: Postgres, chosen: dict[str, Candidate], results: dict[str, Result]) -> None:
-    for number in range(SCALE.rounds):
-        for subject in (*SUBJECTS[number:], *SUBJECTS[:number]):
-            if subject.name not in chosen:
-                continue
-            try:
-                found = await measure(subject, chosen[subject.name], server, SCALE)
-            except Failed as failed:
-                results[subject.name].failure = f"in round {number + 1}: {failed}"
-                tell(f"round {number + 1}  {subject.name}: {failed}")
-                continue
-            results[subject.name].rounds.append(found)
-            tell(
-                f"round {number + 1}  {subject.name}: {found.load.steps_per_s:,.0f} steps/s, {found.load.cpu_ms_per_step:.3f} ms"
-                f" CPU a step, {found.load.rss_mb:.0f} MB; alone {found.step_p50_ms:.2f} ms a step (p99 {found.step_p99_ms:.2f})"
-            )
+async def run_round(number: int, server: Postgres, chosen: dict[str, Candidate], results: dict[str, Result]) -> None:
+    """Everybody once, beginning with another than the last time."""
+    for subject in (*SUBJECTS[number:], *SUBJECTS[:number]):
+        if subject.name not in chosen:
+            continue
+        try:
+            found = await measure(subject, chosen[subject.name], server, SCALE)
+        except Failed as failed:
+            results[subject.name].failure = f"in round {number + 1}: {failed}"
+            tell(f"round {number + 1}  {subject.name}: {failed}")
+            continue
+        results[subject.name].rounds.append(found)
+        tell(
+            f"round {number + 1}  {subject.name}: {found.load.steps_per_s:,.0f} steps/s, {found.load.cpu_ms_per_step:.3f} ms"
+            f" CPU a step, {found.load.rss_mb:.0f} MB; alone {found.step_p50_ms:.2f} ms a step (p99 {found.step_p99_ms:.2f})"
+        )
 
 
 async def waiting(scale: Scale) -> dict[str, Any]:
@@ -90,19 +89,19 @@ async def main() -> None:
     CACHE.mkdir(exist_ok=True)
     results = {subject.name: Result(subject=subject) for subject in SUBJECTS}
     loads = [os.getloadavg()[0]]
+    asleep = await waiting(SCALE)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="postgres-") as folder:
         async with postgres(Path(folder)) as server:
             durable = await server.describe()
             tell(f"PostgreSQL: {durable}")
             chosen = await find_best(SUBJECTS, server, results)
-            loads.append(os.getloadavg()[0])
-            await run_rounds(server, chosen, results)
-    loads.append(os.getloadavg()[0])
-    asleep = await waiting(SCALE)
+            for number in range(SCALE.rounds):
+                loads.append(os.getloadavg()[0])
+                await run_round(number, server, chosen, results)
+                line = as_json(list(results.values()), asleep, loads, durable, SCALE)
+                (CACHE / "result.json").write_text(line)
     show(list(results.values()), asleep)
-    line = as_json(list(results.values()), asleep, SCALE, loads, durable)
-    (CACHE / "result.json").write_text(json.dumps(line))
-    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.write((CACHE / "result.json").read_text() + "\n")
 
 
 def run() -> int:

@@ -103,10 +103,10 @@ def _row(panels: Sequence[Panel], place: int, name: str, found: Mapping[str, Any
 
 
 def _conditions(conditions: Mapping[str, Any]) -> str:
-    loads = ", ".join(map(str, conditions["load"]))
+    loads = conditions["load"]
     return (
         f"Medians of {conditions['rounds']} rounds; lines from least to most; {conditions['processor']};"
-        f" load average before, between and after: {loads}; * fewer records than steps"
+        f" load average {min(loads)} to {max(loads)}; * fewer records than steps"
     )
 
 

@@ -1,5 +1,6 @@
 """What was seen: a table for people, and one line of JSON."""
 
+import json
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -158,28 +159,25 @@ def _verdict(met: bool) -> str:
 
 
 def as_json(
-    results: Sequence[Result], waiting: Mapping[str, Any], scale: Scale, loads: Sequence[float], postgres: str
-) -> dict[str, Any]:
+    results: Sequence[Result], waiting: Mapping[str, Any], loads: Sequence[float], postgres: str, scale: Scale
+) -> str:
     """The line: ours by store, peers by name, the waiting runs, and under which conditions."""
     ours = {
         each.subject.name.removeprefix("orchestrion-").replace("-", "_"): each.to_json()
         for each in results
         if each.subject.ours
     }
-    return {
-        "ours": ours,
-        "peers": {each.subject.name: each.to_json() for each in results if not each.subject.ours},
-        "waiting": dict(waiting),
-        "conditions": {
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-            "processor": _processor(),
-            "load": [round(load, 1) for load in loads],
-            "postgres": postgres,
-            "rounds": scale.rounds,
-            "window_s": scale.together_s,
-        },
+    conditions = {
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "processor": _processor(),
+        "load": [round(load, 1) for load in loads],
+        "postgres": postgres,
+        "rounds": max(len(each.rounds) for each in results),
+        "window_s": scale.together_s,
     }
+    peers = {each.subject.name: each.to_json() for each in results if not each.subject.ours}
+    return json.dumps({"ours": ours, "peers": peers, "waiting": waiting, "conditions": conditions})
 
 
 def _processor() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from _workload import PAYLOAD, STEPS, Settings, answer, effect, place
 
-from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemClock, UserError
+from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemClock
 from orchestrion.engine import Limits
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate
 from orchestrion.journal import DurableJournal
@@ -39,19 +39,19 @@ def _stage(declared: Effect) -> Stage:
 
 def open_store(where: Settings, clock: SystemClock) -> Store:
     """A file of its own, or the database it was given."""
-    try:
-        return Store.open(where["database"] or Path(where["folder"]) / "orchestrion.db", mode="own", clock=clock)
-    except UserError as error:
-        raise SystemExit(f"not available: {error}") from None
+    folder = Path(where["folder"])
+    place = where["database"] or folder / "orchestrion.db"
+    return Store.open(place, mode="own", clock=clock, blobs=str(folder / "blobs"))
 
 
-def durability(store: Store) -> str:
+def durability(store: Store, *, on_file: bool) -> str:
     """As a connection like the writer's says."""
     connection = store.connect(writes=True)
-    found = [connection.execute(f"pragma {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    asked = ("pragma journal_mode", "pragma synchronous") if on_file else ("show fsync", "show synchronous_commit")
+    found = [connection.execute(question).fetchall()[0][0] for question in asked]
     connection.close()
-    assert found == ["wal", 2], found
-    return "WAL, synchronous=FULL"
+    assert found == (["wal", 2] if on_file else ["on", "on"]), found
+    return "WAL, synchronous=FULL" if on_file else "fsync and synchronous_commit on"
 
 
 async def main() -> None:
@@ -68,7 +68,7 @@ async def main() -> None:
             ended = await engine.settle(run.id)
             assert ended.output == PAYLOAD, ended
 
-        await answer(run_one, {"durability": durability(store)})
+        await answer(run_one, {"durability": durability(store, on_file=where["database"] is None)})
     await journal.close()
     store.close()
 

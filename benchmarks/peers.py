@@ -19,7 +19,7 @@ from typing import Any
 from peer_measuring.environments import CACHE
 from peer_measuring.postgres import Postgres, postgres
 from peer_measuring.program import Failed, running
-from peer_measuring.report import Result, as_json, show
+from peer_measuring.report import Result, as_json, sentence, show
 from peer_measuring.rounds import FULL, QUICK, Scale, best, measure, quantile
 from peer_measuring.subjects import SUBJECTS, Candidate, Subject
 
@@ -90,6 +90,7 @@ async def main() -> None:
     results = {subject.name: Result(subject=subject) for subject in SUBJECTS}
     loads = [os.getloadavg()[0]]
     asleep = await waiting(SCALE)
+    tell(sentence(asleep))
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="postgres-") as folder:
         async with postgres(Path(folder)) as server:
             durable = await server.describe()

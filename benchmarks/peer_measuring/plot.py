@@ -1,4 +1,4 @@
-"""Draws the JSON line of a comparison as two rows of bars.
+"""Draws the JSON line of a comparison as two rows of bars, and prints it as a table in Markdown.
 
 Run: .venv/bin/python benchmarks/peer_measuring/plot.py .peers/result.json docs/reference/peers.svg
 """
@@ -114,6 +114,26 @@ def _text(x: float, y: float, text: str, anchor: str, size: int) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{INK}">{escape(text)}</text>'
 
 
+def table(result: Mapping[str, Any]) -> str:
+    """Everybody with figures, and those without with the reason."""
+    lines = [
+        "| | steps/s | least - most | CPU ms a step | one step alone, p50 and p99 ms | MB |",
+        "| --- " + "| ---: " * 5 + "|",
+    ]
+    for name, found in rows_of(result):
+        least, most = found["steps_per_s_spread"]
+        lines.append(
+            f"| {name}{'' if found['records_each_step'] else ' *'} | {found['steps_per_s']:,} | {least:,} - {most:,} |"
+            f" {found['cpu_ms_per_step']:.3g} | {found['step_p50_ms']:.2f}, {found['step_p99_ms']:.1f} | {found['rss_mb']:.0f} |"
+        )
+    failed = {
+        name: found["failed"] for name, found in {**result["ours"], **result["peers"]}.items() if "failed" in found
+    }
+    return "\n".join([*lines, *(f"{name}: {reason}" for name, reason in failed.items())]) + "\n"
+
+
 if __name__ == "__main__":
     source, target = map(Path, sys.argv[1:])
-    target.write_text(draw(json.loads(source.read_text())))
+    shown = json.loads(source.read_text())
+    target.write_text(draw(shown))
+    sys.stdout.write(table(shown))

@@ -80,8 +80,13 @@ def show(results: Sequence[Result], waiting: Mapping[str, Any]) -> None:
         for line in _aims(here, kind):
             console.print(line)
         console.print()
+    console.print(sentence(waiting))
+
+
+def sentence(waiting: Mapping[str, Any]) -> str:
+    """What was seen of the runs that wait."""
     wake = waiting["wake_ms"]
-    console.print(
+    return (
         f"{waiting['runs']:,} waiting runs: {waiting['rss_mb']:.0f} MB (the empty engine {waiting['empty_mb']:.0f} MB);"
         f" from an answer to the run's recorded end {wake['p50']:.1f} ms (p99 {wake['p99']:.1f})"
     )

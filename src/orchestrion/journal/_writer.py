@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
-from orchestrion.core import BugError, Fenced, OrchestrionError, SystemClock, UserError, Written
+from orchestrion.core import BugError, Fenced, OrchestrionError, SystemClock, TransientError, UserError, Written
 from orchestrion.store import DRIVER_ERRORS, Connection, Store
 
 from ._rows import Large, Row
@@ -69,6 +69,9 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._ended: BugError | None = None
         self._pause = threading.Event()
+        self._spoilt: dict[str, tuple[int, TransientError]] = {}
+        """Run → the epoch in which a write of it failed for a reason that passes, and why. What the run has queued behind that
+        write must fail as well: stored, it would leave a hole in the record."""
 
     def submit(self, job: Job) -> "asyncio.Future[object]":
         """Queue a transaction. Its future resolves once it is durable; cancelling that stops nothing."""
@@ -152,7 +155,7 @@ class Writer:
 
     def _commit(self, connection: Connection, batch: list[Job], outcomes: list[Outcome]) -> None:
         """All together; if a row is refused, again one by one, so that only its own transaction fails."""
-        batch = self._with_blobs(batch, outcomes)
+        batch = self._storable(batch, outcomes)
         clock = SystemClock()
         until = clock.monotonic() + PATIENCE_S
         while True:
@@ -181,6 +184,8 @@ class Writer:
         if not self._store.database.is_passing(error):
             raise error
         failure = self._store.database.explain(error)
+        for job in batch:
+            self._spoil(job, failure)
         return [(job.future, None, failure) for job in batch]
 
     def _apart(self, connection: Connection, batch: list[Job]) -> list[Outcome]:
@@ -190,15 +195,27 @@ class Writer:
         connection.commit()
         return found
 
-    def _with_blobs(self, batch: list[Job], outcomes: list[Outcome]) -> list[Job]:
-        """The jobs whose large values are on the disk now."""
+    def _spoil(self, job: Job, failure: Exception) -> None:
+        if job.work is None and isinstance(failure, TransientError):
+            self._spoilt[job.run_id] = job.epoch, failure
+
+    def _require_unspoilt(self, job: Job) -> None:
+        if job.work is None and job.run_id in self._spoilt:
+            epoch, failure = self._spoilt[job.run_id]
+            if epoch == job.epoch:
+                raise failure
+
+    def _storable(self, batch: list[Job], outcomes: list[Outcome]) -> list[Job]:
+        """The jobs whose large values are on the disk now, and whose runs have lost no write before them."""
         ready: list[Job] = []
         for job in batch:
             try:
+                self._require_unspoilt(job)
                 if job.large is not None:
                     job.large.keep(self._store.blobs)
                 ready.append(job)
             except OrchestrionError as error:
+                self._spoil(job, error)
                 outcomes.append((job.future, None, error))
         return ready
 

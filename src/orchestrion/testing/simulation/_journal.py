@@ -9,14 +9,19 @@ from typing import Any, TypeVar, cast
 from orchestrion.core import (
     Answer,
     Entry,
+    Event,
+    EventFilter,
+    Gathered,
     History,
     Journal,
     Message,
     Request,
     RequestStatus,
+    Route,
     Run,
     RunStatus,
     TransientError,
+    Woken,
     Write,
     Written,
 )
@@ -183,12 +188,35 @@ class SimulatedJournal:
     async def late(self, run_id: str, entry: Entry) -> None:
         await self._do(lambda: self._disk.late(run_id, entry))
 
+    async def receive(self, event: Event) -> bool:
+        return await self._do(lambda: self._disk.receive(event))
+
+    async def deliver(self, routes: Sequence[Route]) -> Sequence[Woken]:
+        return await self._do(lambda: self._disk.deliver(routes))
+
     async def foreign_change(self) -> bool:
         await self._pause()
         changed, self.changed_by_others = self.changed_by_others, False
         return changed
 
     # --- reads ---
+
+    async def unrouted(self, limit: int) -> Sequence[Event]:
+        return await self._read(lambda: self._disk.unrouted(limit))
+
+    async def interests(self, type_: str) -> Sequence[EventFilter]:
+        return await self._read(lambda: self._disk.interests(type_))
+
+    async def gathered(self, trigger: str, correlation: str) -> Sequence[Gathered]:
+        return await self._read(lambda: self._disk.gathered(trigger, correlation))
+
+    async def earlier(
+        self, types: Sequence[str] | None, *, since: float, after_seq: int, limit: int
+    ) -> Sequence[Event]:
+        return await self._read(lambda: self._disk.earlier(types, since=since, after_seq=after_seq, limit=limit))
+
+    async def numbered(self, seqs: Sequence[int]) -> Sequence[Event]:
+        return await self._read(lambda: self._disk.numbered(seqs))
 
     async def document(self, digest: str) -> str:
         return await self._read(lambda: self._disk.document(digest))

@@ -12,7 +12,7 @@ from ._people import People
 from ._watch import Watch
 from ._world import NATURES, Performed, World
 
-CANCEL_SLACK_S = 15.0
+CANCEL_SLACK_S = 3.0
 """How long after an accepted cancel a run may still end otherwise: its end was on its way, or a poll was not due yet."""
 
 
@@ -54,6 +54,8 @@ class Judge:
 
     def _compare(self, run: Run) -> None:
         seen = self.watch.runs[run.id]
+        if run.status is not seen.status:
+            raise Wrong(f"it ended as {seen.status}, and is {run.status} now")
         entries = {entry.key: entry for entry in at_once(self.disk.entries(run.id))}
         if _essence(entries) != _essence(seen.entries):
             raise Wrong("the journal holds something else than was committed")
@@ -92,7 +94,7 @@ class Judge:
 
     def _cancel_wrong(self) -> list[str]:
         root, at = self._run(self.people.root), self.people.cancelled_at
-        slack_s = CANCEL_SLACK_S + 2 * self.poll_s
+        slack_s = CANCEL_SLACK_S + (2 * self.poll_s if self.people.cancelled_from_outside else 0)
         if (
             at is None
             or self.people.retried

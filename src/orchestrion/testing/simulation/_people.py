@@ -62,6 +62,8 @@ class People:
     retries: int = 0
     cancelled_at: float | None = None
     """When a cancel was accepted."""
+    cancelled_from_outside: bool = False
+    """Whether the process that walks the run must look for it."""
     retried: int = 0
     said: list[tuple[Request, Answer]] = field(default_factory=list[tuple[Request, Answer]])
     """Every answer anybody tried to give."""
@@ -104,7 +106,7 @@ class People:
         self.tell("somebody cancels the run")
         try:
             if self.random.random() < 0.5:
-                journal.changed_by_others = True
+                self.cancelled_from_outside = journal.changed_by_others = True
                 at_once(self.disk.cancel(self.root, "ana"))
             else:
                 await engine.cancel(self.root, "ana")

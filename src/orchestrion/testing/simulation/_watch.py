@@ -12,6 +12,7 @@ from orchestrion.core import (
     Invocation,
     Put,
     Run,
+    RunStatus,
     SetRun,
     Write,
     at_or_below,
@@ -32,6 +33,8 @@ class RunSeen:
     first: dict[str, Entry] = field(default_factory=dict[str, Entry])
     committed_at: dict[str, float] = field(default_factory=dict[str, float])
     ended: bool = False
+    status: RunStatus = RunStatus.PENDING
+    """The last that a write gave it."""
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ class Watch:
     def tried_again(self, run: Run, entries: Sequence[Entry]) -> None:
         """A person set the run going again: part of its record became notes, part is open again."""
         seen, self.awake_since = self.runs[run.id], self.now()
-        seen.ended = run.status.ended
+        seen.ended, seen.status = run.status.ended, run.status
         seen.entries = {entry.key: entry for entry in entries}
         seen.first = {key: entry for key, entry in seen.first.items() if key in seen.entries}
         seen.committed_at = {key: seen.committed_at.get(key, self.now()) for key in seen.entries}
@@ -74,7 +77,7 @@ class Watch:
                 case SetRun(status=status) if status is not None:
                     if seen.ended:
                         self.wrong.append(f"run {run_id} ended twice")
-                    seen.ended = status.ended
+                    seen.ended, seen.status = status.ended, status
                     self.tell(f"run {run_id} is {status}")
                 case Begin(run):
                     self.began(run)

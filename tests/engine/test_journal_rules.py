@@ -444,10 +444,25 @@ async def test_a_pure_task_that_gives_another_result_is_a_divergence() -> None:
 
 async def test_open_runs_of_unknown_semantics_are_named_and_nothing_starts() -> None:
     journal = MemoryJournal(SystemClock())
-    await journal.start(replace(new_run("r-old"), semantics=99))
-    with pytest.raises(UserError, match="r-old"):
+    for number in range(7):
+        await journal.start(replace(new_run(f"r-old-{number}"), semantics=99))
+    with pytest.raises(UserError) as refused:
         async with Stage().engine(journal, cast("Interpret", None)):
             pytest.fail("it started")
+    assert "7 begun under semantics 99 (test/test r-old-0, " in refused.value.message
+    assert refused.value.message.endswith("test/test r-old-4, ...).")
+    assert refused.value.hint is not None
+    assert "orchestrion runs cancel" in refused.value.hint
+
+
+async def test_a_run_of_unknown_semantics_can_be_given_up() -> None:
+    """It is not walked for that, so any release may close it."""
+    journal = MemoryJournal(SystemClock())
+    await journal.start(replace(new_run("r-old"), semantics=99))
+    await journal.cancel("r-old", "ana")
+    async with Stage().engine(journal, cast("Interpret", None)) as engine:
+        engine.advance(replace(new_run("r-old"), semantics=99))
+        assert (await asyncio.wait_for(engine.settle("r-old"), 10)).status is RunStatus.CANCELLED
 
 
 # --- rule 11 ---

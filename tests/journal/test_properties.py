@@ -173,7 +173,7 @@ class Driver:
             await journal.runs(RunFilter()),
             await journal.count(),
             await journal.requests(),
-            {semantics: sorted(ids) for semantics, ids in (await journal.open_semantics()).items()},
+            {semantics: (runs.count, sorted(runs.ids)) for semantics, runs in (await journal.open_semantics()).items()},
         ]
         for name in NAMES:
             found += [await journal.entries(name), await journal.inbox(name, 0)]

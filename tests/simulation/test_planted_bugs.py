@@ -46,7 +46,11 @@ def test_a_lost_write(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def forgetful(journal: MemoryJournal, held: Any, epoch: int, write: Write) -> None:
         nonlocal count
-        if isinstance(write, Put) and write.entry.kind is EntryKind.LEAF and write.entry.status is EntryStatus.COMPLETED:
+        if (
+            isinstance(write, Put)
+            and write.entry.kind is EntryKind.LEAF
+            and write.entry.status is EntryStatus.COMPLETED
+        ):
             count += 1
             if count % 5 == 0:
                 return
@@ -167,7 +171,11 @@ def test_context_lost_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     from orchestrion.interpreter import _state
 
     def forgetful(self: Any, inner: Any) -> None:
-        self.context = inner.context if isinstance(inner.context.value, Mapping) and len(inner.context.value) < 2 else self.context
+        self.context = (
+            inner.context if isinstance(inner.context.value, Mapping) and len(inner.context.value) < 2 else self.context
+        )
 
     monkeypatch.setattr(_state.Strand, "leave", forgetful)
-    assert says(found(), "where the document gives", "where the document says", "does not account", "nothing is recorded")
+    assert says(
+        found(), "where the document gives", "where the document says", "does not account", "nothing is recorded"
+    )

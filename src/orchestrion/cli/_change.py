@@ -10,16 +10,27 @@ from orchestrion.core import Run, UserError
 from ._telling import brief, tell
 from ._terminal import err, exit_code, print_json
 
+_BY_ANOTHER = "The process that has the store goes on with it."
+_AT_NEXT_START = "It is carried out when a process next starts on this store."
 
-async def change(project: Path, run_id: str, act: Callable[[App], Awaitable[object]], *, as_json: bool) -> int:
-    """Do it, and go on with the run here; or leave that to the process that has the store."""
+
+async def change(
+    project: Path, run_id: str, act: Callable[[App], Awaitable[object]], *, as_json: bool, begun_elsewhere: bool = False
+) -> int:
+    """Do it, and go on with the run here; or leave that to the process that has the store.
+
+    `begun_elsewhere`: do it also where open runs of another release keep this one from starting.
+    """
     async with AsyncExitStack() as stack:
+        said = ""
         try:
             app = await stack.enter_async_context(open_app(project))
             advances = True
         except UserError as error:
-            if error.code != "store-in-use":
+            later = {"store-in-use": _BY_ANOTHER} | ({"semantics-unknown": _AT_NEXT_START} if begun_elsewhere else {})
+            if error.code not in later:
                 raise
+            said = later[error.code]
             app = await stack.enter_async_context(open_app(project, mode="join"))
             advances = False
         await act(app)
@@ -31,7 +42,7 @@ async def change(project: Path, run_id: str, act: Callable[[App], Awaitable[obje
         elif advances:
             await tell(app.journal, run)
         else:
-            err.print("Recorded. The process that has the store goes on with it.")
+            err.print(f"Recorded. {said}")
         return exit_code(run) if advances else 0
 
 

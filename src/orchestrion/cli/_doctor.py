@@ -13,6 +13,8 @@ from typing import Literal
 from orchestrion import __version__
 from orchestrion.app import Checked, check_store, open_journal, open_rooms
 from orchestrion.core import OrchestrionError, SystemClock, UserError
+from orchestrion.engine import foreign_semantics
+from orchestrion.interpreter import SEMANTICS
 from orchestrion.project import Project
 
 from ._terminal import COMPLETED, FAULTED, execute, out, print_json
@@ -91,9 +93,12 @@ async def _places(project: Project) -> AsyncGenerator[Check]:
     try:
         async with open_journal(project, mode="join", clock=SystemClock()) as journal:
             counts = await journal.count()
+            foreign = await foreign_semantics(journal, SEMANTICS)
         runs = ", ".join(f"{count:,} {status.value}" for status, count in sorted(counts.items())) or "no runs yet"
         leader = check_store(project)
         yield Check(what="store", health="ok", detail=f"{runs}; led by {leader}" if leader else runs)
+        if foreign is not None:
+            yield Check(what="open runs", health="broken", detail=foreign.message, hint=foreign.hint)
     except UserError as error:
         fresh = error.code in {"store-missing", "store-folder-missing"}
         yield Check(

@@ -434,6 +434,8 @@ def store_copy(
     from ._store import copy
 
     copy(to, blobs, project, as_json=as_json)
+
+
 @store.command("retain")
 def store_retain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,

@@ -195,7 +195,7 @@ def cancel_run(fragment: str, user: str | None, *, project: Path, as_json: bool)
         async def cancel(app: App) -> Run:
             return await app.engine.cancel(run.id, user_name(user))
 
-        await change(project, run.id, cancel, as_json=as_json)
+        await change(project, run.id, cancel, as_json=as_json, begun_elsewhere=True)
         return 0
 
     execute(work, as_json=as_json)

@@ -351,6 +351,15 @@ class RunFilter:
     """Cursor: only runs created before this one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRuns:
+    """Runs that have to be walked further."""
+
+    count: int
+    ids: Sequence[str]
+    """Of the oldest, at most five."""
+
+
 class Journal(EventLog, Protocol):
     """The durable record of runs. Storage only: it knows nothing of workflows. One suite tests every implementation.
 
@@ -416,8 +425,8 @@ class Journal(EventLog, Protocol):
         """
         ...
 
-    async def open_semantics(self) -> Mapping[int, Sequence[str]]:
-        """The `semantics` of runs that have not ended, each with ids of at most five such runs."""
+    async def open_semantics(self) -> Mapping[int, OpenRuns]:
+        """The `semantics` of runs that have not ended and that nobody has asked to stop."""
         ...
 
     async def foreign_change(self) -> bool:

@@ -6,11 +6,12 @@ from ._lifecycle import PREFIX as LIFECYCLE
 from ._mocks import DryRun, Mock, Noted, task_name
 from ._router import Fit, Routing
 from ._scheduler import LOOK_S, Fired, Planned, Scheduler, upcoming
+from ._semantics import foreign_semantics
 from ._walk import WalkStopped
 
 __all__ = [
-    "LOOK_S",
     "LIFECYCLE",
+    "LOOK_S",
     "DryRun",
     "Engine",
     "Fired",
@@ -26,6 +27,7 @@ __all__ = [
     "Scheduler",
     "WalkStopped",
     "Workflows",
+    "foreign_semantics",
     "task_name",
     "upcoming",
 ]

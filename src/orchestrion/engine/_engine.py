@@ -41,6 +41,7 @@ from ._endings import finish, finish_cancelled, finish_stopped
 from ._lifecycle import began
 from ._mocks import DryRun
 from ._router import Router, Routing
+from ._semantics import foreign_semantics
 from ._walk import Ending, Walk, WalkStopped
 
 log = logging.getLogger(__name__)
@@ -135,17 +136,10 @@ class Engine:
         self.broken: OrchestrionError | None = None
 
     async def __aenter__(self) -> "Engine":
-        foreign = {
-            number: ids for number, ids in (await self._journal.open_semantics()).items() if number != self._semantics
-        }
-        if foreign:
-            names = ", ".join(run_id for ids in foreign.values() for run_id in ids)
-            raise UserError(
-                "semantics-unknown",
-                f"This release (semantics {self._semantics}) cannot continue runs begun under semantics "
-                f"{', '.join(map(str, foreign))}: {names}.",
-                hint="Finish or cancel them with the release that began them, then upgrade.",
-            )
+        """Raises: UserError `semantics-unknown` when the store holds runs that this release would walk otherwise."""
+        foreign = await foreign_semantics(self._journal, self._semantics)
+        if foreign is not None:
+            raise foreign
         await self._journal.release()
         self._journal.when_deposed(self._deposed)
         self._route_soon()

@@ -15,6 +15,7 @@ from orchestrion.core import (
     History,
     Json,
     Message,
+    OpenRuns,
     Put,
     Quarantined,
     Removed,
@@ -140,7 +141,7 @@ class DurableJournal(DurableEvents):
         self._require_owner()
         return await self._do(transactions.release(run_id))
 
-    async def open_semantics(self) -> Mapping[int, Sequence[str]]:
+    async def open_semantics(self) -> Mapping[int, OpenRuns]:
         return await self._reader.read(queries.open_semantics)
 
     async def foreign_change(self) -> bool:

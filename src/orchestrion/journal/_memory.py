@@ -25,6 +25,7 @@ from orchestrion.core import (
     Json,
     Message,
     Move,
+    OpenRuns,
     Publish,
     Put,
     Quarantined,
@@ -275,13 +276,12 @@ class MemoryJournal:
             held.run = replace(held.run, status=RunStatus.PENDING)
         return [held.run.id for held in released]
 
-    async def open_semantics(self) -> Mapping[int, Sequence[str]]:
+    async def open_semantics(self) -> Mapping[int, OpenRuns]:
         found: dict[int, list[str]] = {}
         for held in self._open.values():
-            ids = found.setdefault(held.run.semantics, [])
-            if len(ids) < 5:
-                ids.append(held.run.id)
-        return found
+            if held.run.cancel_requested_by is None:
+                found.setdefault(held.run.semantics, []).append(held.run.id)
+        return {semantics: OpenRuns(count=len(ids), ids=ids[:5]) for semantics, ids in found.items()}
 
     async def foreign_change(self) -> bool:
         return False

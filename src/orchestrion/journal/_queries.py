@@ -15,6 +15,7 @@ from orchestrion.core import (
     History,
     Json,
     Message,
+    OpenRuns,
     Quarantined,
     Request,
     RequestStatus,
@@ -116,10 +117,12 @@ def next_wake(connection: Connection) -> float | None:
     return connection.execute(sql.NEXT_WAKE).fetchall()[0][0]
 
 
-def open_semantics(connection: Connection) -> Mapping[int, Sequence[str]]:
+def open_semantics(connection: Connection) -> Mapping[int, OpenRuns]:
     return {
-        semantics: [str(name) for (name,) in connection.execute(sql.WITH_SEMANTICS, (semantics,))]
-        for (semantics,) in connection.execute(sql.SEMANTICS).fetchall()
+        semantics: OpenRuns(
+            count=count, ids=[str(name) for (name,) in connection.execute(sql.WITH_SEMANTICS, (semantics,))]
+        )
+        for semantics, count in connection.execute(sql.SEMANTICS).fetchall()
     }
 
 

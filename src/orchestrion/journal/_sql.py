@@ -123,8 +123,9 @@ RUN_BY_ID = f"select {RUN} from runs where id = ?"  # noqa: S608
 DUE = "select id from runs where due_at <= ? order by due_at, created_at, id limit ?"
 PENDING = "select id from runs where status = 'pending' order by created_at, id limit ?"
 NEXT_WAKE = "select min(due_at) from runs where due_at is not null"
-SEMANTICS = f"select distinct semantics from runs where status in {OPEN}"  # noqa: S608
-WITH_SEMANTICS = f"select id from runs where semantics = ? and status in {OPEN} order by created_at, id limit 5"  # noqa: S608
+TO_BE_WALKED = f"status in {OPEN} and cancel_requested_by is null"
+SEMANTICS = f"select semantics, count(*) from runs where {TO_BE_WALKED} group by semantics"  # noqa: S608
+WITH_SEMANTICS = f"select id from runs where semantics = ? and {TO_BE_WALKED} order by created_at, id limit 5"  # noqa: S608
 
 KEEP_SCHEDULE = sql(insert_new(schedules))
 CHANGE_SCHEDULE = """

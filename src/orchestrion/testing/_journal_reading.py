@@ -57,8 +57,13 @@ async def check_open_semantics_are_named(journal: Journal, clock: HandClock) -> 
         clock.pass_s(1)
     await begun(journal, clock, "run-9", semantics=3)
     await journal.write("run-9", 1, [SetRun(status=RunStatus.COMPLETED)])
+    await journal.start(a_run("run-8", clock, semantics=4))
+    await journal.cancel("run-8", "ana")
     found = await journal.open_semantics()
-    assert {number: list(ids) for number, ids in found.items()} == {1: [f"run-{i}" for i in range(5)], 2: ["run-6"]}
+    assert {number: (runs.count, list(runs.ids)) for number, runs in found.items()} == {
+        1: (6, [f"run-{i}" for i in range(5)]),
+        2: (1, ["run-6"]),
+    }, "a run that was asked to stop is not walked any more"
 
 
 async def check_quarantined_rows_are_kept_by_row(journal: Journal, clock: HandClock) -> None:

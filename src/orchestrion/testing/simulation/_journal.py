@@ -15,6 +15,7 @@ from orchestrion.core import (
     History,
     Journal,
     Message,
+    OpenRuns,
     Request,
     RequestStatus,
     Route,
@@ -230,7 +231,7 @@ class SimulatedJournal:
     async def next_wake(self) -> float | None:
         return await self._read(self._disk.next_wake)
 
-    async def open_semantics(self) -> Mapping[int, Sequence[str]]:
+    async def open_semantics(self) -> Mapping[int, OpenRuns]:
         return await self._read(self._disk.open_semantics)
 
     async def run(self, run_id: str) -> Run | None:

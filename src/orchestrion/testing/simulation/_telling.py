@@ -1,9 +1,9 @@
 """A simulation as text: what was wrong, how to replay it, the documents, and what happened."""
 
-import io
 from collections.abc import Iterator
 
-from ruamel.yaml import YAML
+from orchestrion.core import Json
+from orchestrion.spec import SetValue, edit, parse_yaml
 
 from ._simulation import Report
 
@@ -23,11 +23,14 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"seed {report.seed}, size {report.size}: {report.lives} processes, {report.steps} steps, {report.elapsed_s:.1f} s: {ends}"
     if report.trace:
         for document in report.documents:
-            text = io.StringIO()
-            YAML().dump(document, text)  # pyright: ignore[reportUnknownMemberType] ruamel.yaml is untyped here
-            yield f"---\n{text.getvalue()}"
+            yield f"---\n{_yaml(document)}"
         yield from report.trace
     for wrong in report.wrong:
         yield f"WRONG: {wrong}"
     if report.wrong:
         yield f"replay: {command(report)}"
+
+
+def _yaml(document: Json) -> str:
+    source, _ = parse_yaml("in: place\n", file="generated")
+    return "" if source is None else edit(source, [SetValue("", document)])

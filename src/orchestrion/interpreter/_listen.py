@@ -181,8 +181,10 @@ class Listening:
             return Passed(item)
         variables = {foreach.item: item, foreach.at: Datum(self._progress.items - 1)}
         inner = strand.inside(variables=variables)
-        passed = await self._interpreter.list(inner, foreach.do, f"{event_key}/do", item)
-        strand.leave(inner)
+        try:
+            passed = await self._interpreter.list(inner, foreach.do, f"{event_key}/do", item)
+        finally:
+            strand.leave(inner)
         if passed.end:
             return passed
         output = await self._finished(foreach, passed.output, variables)

@@ -23,9 +23,12 @@ KINDS: Mapping[str, float] = {
     "do": 0.8,
     "run": 0.7,
     "human": 0.9,
+    "listen": 0.9,
     "loop": 0.7,
 }
-_LEAVES = frozenset({"set", "call", "wait", "emit", "human"})
+_LEAVES = frozenset({"set", "call", "wait", "emit", "human", "listen"})
+EVENTS = ("simulated.one", "simulated.two", "simulated.three")
+"""Types of the events that workflows listen for."""
 _ERRORS = (("runtime", 500), ("communication", 503), ("validation", 400), ("timeout", 408))
 ERROR_BASE = "https://open-workflow-specification.org/spec/1.0.0/errors/"
 
@@ -167,6 +170,7 @@ class Generator:
             "do": self._do,
             "run": self._run,
             "human": self._human,
+            "listen": self._listen,
         }
         task = make[kind](name, place)
         return {name: {**self._around(kind, place), **task}}
@@ -264,7 +268,34 @@ class Generator:
         return {"wait": self._length(5)}
 
     def _emit(self, name: str, place: _Place) -> Node:
-        return {"emit": {"event": {"with": {"type": f"simulated.{name}", "data": {"value": self._reading(place)}}}}}
+        heard = self._chance(0.3)
+        kind: Node = {"kind": self.random.randint(0, 1)} if heard else {}
+        return {
+            "emit": {
+                "event": {
+                    "with": {
+                        "type": self.random.choice(EVENTS) if heard else f"simulated.{name}",
+                        "data": {**kind, "value": self._reading(place)},
+                    }
+                }
+            }
+        }
+
+    def _listen(self, name: str, place: _Place) -> Node:
+        """One event, any of some, all of some, or any until another comes; each dealt with as it comes, or not."""
+        wanted = [self._wanted(type_) for type_ in self.random.sample(EVENTS, 2)]
+        to = self.random.choice(
+            ({"one": wanted[0]}, {"any": wanted}, {"all": wanted}, {"any": wanted[:1], "until": {"one": wanted[1]}})
+        )
+        task: Node = {"listen": {"to": to, "read": self.random.choice(("data", "envelope"))}}
+        if place.depth < 4 and self._chance(0.3):
+            number = name.removeprefix("listen")
+            inside = replace(place, depth=place.depth + 1, variables=(*place.variables, f"v{number}", f"i{number}"))
+            task["foreach"] = {"item": f"v{number}", "at": f"i{number}", "do": self._list(inside, 2)}
+        return task
+
+    def _wanted(self, type_: str) -> Node:
+        return {"with": {"type": type_, **({"data": {"kind": self.random.randint(0, 1)}} if self._chance(0.3) else {})}}
 
     def _raise(self, name: str, place: _Place) -> Node:
         kind, status = self.random.choice(_ERRORS)

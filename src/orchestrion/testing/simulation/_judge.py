@@ -4,7 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from orchestrion.core import Answer, Entry, EntryKind, EntryStatus, Journal, Json, RequestStatus, Run, RunStatus, dump
+from orchestrion.core import (
+    Answer,
+    Entry,
+    EntryKind,
+    EntryStatus,
+    EventQuery,
+    Journal,
+    Json,
+    RequestStatus,
+    Run,
+    RunStatus,
+    dump,
+)
 
 from ._journal import at_once
 from ._model import Model, Node, Record, Stopped, Wrong
@@ -64,6 +76,7 @@ class Judge:
             record=Record(entries, seen.first),
             children={run_id: self._run(run_id) for run_id in self.watch.runs},
             performed=self._performed(run),
+            events=self._events(run),
             answers=self._answers(run),
         )
         try:
@@ -72,7 +85,7 @@ class Judge:
             status, result = "cancelled", None
         if unvisited := model.record.unvisited(tried_again=run.attempt > 1):
             raise Wrong(f"the document does not account for {', '.join(unvisited)}")
-        open_kinds = {EntryKind.LEAF, EntryKind.REQUEST, EntryKind.CHILD}
+        open_kinds = {EntryKind.LEAF, EntryKind.REQUEST, EntryKind.CHILD, EntryKind.LISTEN}
         if left := [key for key, e in entries.items() if e.status is EntryStatus.INTENT and e.kind in open_kinds]:
             raise Wrong(f"{left[0]} was left open")
         _compare_end(run, status, result)
@@ -83,6 +96,10 @@ class Judge:
             if call.run_id == run.id:
                 found.setdefault(call.key, []).append(call)
         return found
+
+    def _events(self, run: Run) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        received = at_once(self.disk.events(EventQuery(since=run.created_at, limit=100_000)))
+        return {(event.source, event.id): event.body for event in reversed(received)}
 
     def _answers(self, run: Run) -> Mapping[str, Sequence[Answer]]:
         """Key → what was said about it."""

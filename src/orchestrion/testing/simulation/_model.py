@@ -5,6 +5,7 @@ what may happen either way (who won, which timeout fired, what a function or a p
 record that holds less than the walk needs, or more than it visits, is wrong.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,8 +131,12 @@ class Model:
     children: Mapping[str, Run]
     performed: Mapping[str, Sequence[Performed]]
     """Key of a call → what the world saw of it."""
+    events: Mapping[tuple[str, str], Mapping[str, Any]]
+    """Source and id → the event, in the order received, of all that were received since the run began."""
     answers: Mapping[str, Sequence[Answer]]
     """Key of a question → what was said about it."""
+    taken: dict[tuple[str, str, str], str] = field(default_factory=dict[tuple[str, str, str], str])
+    """A task and an event → the key at which the task took it."""
 
     def outcome(self, value: Json, *, partial: bool) -> tuple[str, Json]:
         """`("completed", output)`, or `("faulted", facts)`. Raises: Stopped, Wrong."""
@@ -213,6 +218,8 @@ class Model:
             self._timer(line, key, seconds_of(length))
         elif "emit" in task:
             output = self._emit(line, scope, task, key, pointer, given)
+        elif "listen" in task:
+            output, ends = self._listen(line, scope, task, key, pointer)
         elif "raise" in task:
             error = task["raise"]["error"]
             raise Raised(error["type"], error["status"], pointer)
@@ -366,6 +373,57 @@ class Model:
         if any(recorded.get(name) != value for name, value in event.items()) or not recorded.get("id"):
             raise Wrong(f"{key} emitted {recorded!r} where the document gives {event!r}")
         return recorded
+
+    def _listen(self, line: Line, scope: Scope, task: Node, key: str, pointer: str) -> tuple[Json, bool]:
+        """Events, each taken once by this task, in the order they were received, until there are enough."""
+        listener = self.record.entries.get(key)
+        if listener is None or listener.kind is not EntryKind.LISTEN:
+            self.record.take(key, EntryKind.LISTEN, partial=line.partial)
+        self.record.visited.add(key)
+        to, foreach = task["listen"]["to"], task.get("foreach")
+        until = to.get("until", {}).get("one")
+        wanted = [to["one"]] if "one" in to else list(to.get("any") or to["all"])
+        outputs: list[Json] = []
+        for number in itertools.count():
+            place = f"{key}/event/{number}"
+            ending = [until] if until is not None else []
+            body = self._event(line, place, pointer, [*ending, *wanted])
+            if until is not None and fits(until, body):
+                break
+            if "all" in to:
+                wanted.remove(next(each for each in wanted if fits(each, body)))
+            item = body if task["listen"]["read"] == "envelope" else body["data"]
+            if foreach is not None:
+                variables = {**scope.variables, foreach["item"]: item, foreach["at"]: len(outputs)}
+                inside = Scope(scope.input, variables)
+                item, ends = self._list(line, inside, foreach["do"], f"{place}/do", f"{pointer}/foreach/do", item)
+                if ends:
+                    return item, True
+            outputs.append(item)
+            if until is None and not ("all" in to and wanted):
+                break
+        if not line.partial and self.record.entries[key].status is not EntryStatus.COMPLETED:
+            raise Wrong(f"{key} has all it listened for, and listens still")
+        return outputs, False
+
+    def _event(self, line: Line, key: str, pointer: str, wanted: Sequence[Node]) -> Mapping[str, Any]:
+        """The event taken at a key: one that somebody sent, which fits, and before which none that fits was passed over."""
+        entry = self.record.take(key, EntryKind.EVENT, partial=line.partial)
+        body = cast("Mapping[str, Any]", entry.output)
+        name = (body["source"], body["id"])
+        if self.events.get(name) != body or not any(fits(each, body) for each in wanted):
+            raise Wrong(f"{key} took {body!r}, which nobody sent or which does not fit")
+        if (known := self.taken.setdefault((pointer, *name), key)) != key:
+            raise Wrong(f"{key} took the event {name}, which was taken at {known} already")
+        order = list(self.events)
+        for earlier in order[: order.index(name)]:
+            seen = (pointer, *earlier) in self.taken or any(
+                e.kind is EntryKind.EVENT and e.task == pointer and _name(e) == earlier
+                for e in self.record.entries.values()
+            )
+            if not seen and any(fits(each, self.events[earlier]) for each in wanted):
+                raise Wrong(f"{key} took the event {name}, and passed over {earlier}")
+        return body
 
     def _run(self, line: Line, scope: Scope, task: Node, key: str, pointer: str, given: Json) -> Json:
         flow = task["run"]["workflow"]
@@ -574,6 +632,19 @@ class Model:
 def seconds_of(length: Any) -> float:
     """A length of time in the units generated documents use."""
     return length.get("seconds", 0) + length.get("milliseconds", 0) / 1000
+
+
+def fits(wanted: Node, body: Mapping[str, Any]) -> bool:
+    """Whether an event is what a filter of generated documents wants."""
+    filter_ = wanted["with"]
+    data = body.get("data")
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    return body["type"] == filter_["type"] and ("data" not in filter_ or kind == filter_["data"]["kind"])
+
+
+def _name(entry: Entry) -> tuple[str, str]:
+    body = cast("Mapping[str, str]", entry.output)
+    return body["source"], body["id"]
 
 
 def name_of(task: Node) -> str:

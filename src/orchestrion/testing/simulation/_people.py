@@ -7,6 +7,7 @@ from random import Random
 from orchestrion.core import (
     Answer,
     Datum,
+    Event,
     Journal,
     Json,
     Request,
@@ -16,9 +17,11 @@ from orchestrion.core import (
     TransientError,
     UserError,
     Verdict,
+    event_of,
 )
 from orchestrion.engine import Engine
 
+from ._generate import EVENTS
 from ._journal import SimulatedJournal, at_once
 from ._loop import SimulatedTime
 from ._world import World
@@ -58,6 +61,12 @@ class People:
     root: str
     wrong: Callable[[str], None]
     tell: Callable[[str], None]
+    listening: Callable[[], bool]
+    """Whether any run waits for events."""
+    unprompted: list[float] = field(default_factory=list[float])
+    """When events are sent that perhaps nobody waits for."""
+    next_event_at: float = 0.0
+    sent: list[Event] = field(default_factory=list[Event])
     cancel_at: float | None = None
     retries: int = 0
     cancelled_at: float | None = None
@@ -73,6 +82,10 @@ class People:
         if self.random.random() < 0.15:
             self.cancel_at = self.unit_s * 10 ** self.random.uniform(-2, 1)
         self.retries = self.random.choice((0, 0, 1, 2))
+        self.unprompted = [self._soon() - self.time.now() for _ in range(self.random.randint(0, 3))]
+
+    def _soon(self) -> float:
+        return self.time.now() + self.unit_s * 10 ** self.random.uniform(-2.5, 0.7)
 
     def content(self, *, all_ended: bool) -> bool:
         """Whether nobody wants anything any more."""
@@ -100,7 +113,7 @@ class People:
             if self.time.now() >= plan.at and not plan.done:
                 await self._answer(request, plan, engine, journal)
                 return True
-        return await self._answer_again(engine, journal)
+        return await self._answer_again(engine, journal) or await self._send(engine, journal)
 
     async def _cancel(self, engine: Engine, journal: SimulatedJournal) -> None:
         self.tell("somebody cancels the run")
@@ -126,6 +139,37 @@ class People:
             await engine.retry(self.root, "ana")
         except TransientError:
             self.retries += 1
+
+    # --- events ---
+
+    async def _send(self, engine: Engine, journal: SimulatedJournal) -> bool:
+        """Events are sent as long as somebody waits for them; some of them twice."""
+        if self.unprompted and self.time.elapsed_s >= min(self.unprompted):
+            self.unprompted.remove(min(self.unprompted))
+        elif self.time.now() < self.next_event_at or not self.listening():
+            return False
+        self.next_event_at = self._soon()
+        event = self.random.choice(self.sent) if self.sent and self.random.random() < 0.2 else self._new_event()
+        self.tell(f"somebody sends {event.type} {event.id}")
+        try:
+            if self.random.random() < 0.3:
+                journal.changed_by_others = True
+                new = at_once(self.disk.receive(event))
+            else:
+                new = await engine.receive(event)
+        except TransientError:
+            return True
+        if new and event in self.sent:
+            self.wrong(f"the event {event.id} was received twice")
+        self.sent.append(event)
+        return True
+
+    def _new_event(self) -> Event:
+        data: Json = {"kind": self.random.randint(0, 1), "n": len(self.sent)}
+        kind = self.random.choice(EVENTS)
+        return event_of(
+            {"source": "/people", "id": f"event-{self.time.elapsed_s}", "type": kind, "data": data}, now=self.time.now()
+        )
 
     # --- answers ---
 

@@ -21,6 +21,8 @@ from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import MemoryJournal
 from orchestrion.spec import Document, read
 
+from orchestrion.testing._routing import DocumentRouting
+
 from ._faults import Faults
 from ._generate import Generator
 from ._journal import SimulatedJournal, at_once
@@ -102,6 +104,7 @@ class Simulation:
             world=self.world,
             root=ROOT,
             wrong=self.watch.wrong.append,
+            listening=lambda: self.watch.listening,
             tell=self.tell,
         )
         self.documents = [_read(node) for node in self.nodes]
@@ -216,6 +219,7 @@ class Simulation:
             ),
             clock=self.time,
             semantics=SEMANTICS,
+            routing=DocumentRouting([], Evaluator(self.random)),
             limits=Limits(concurrency=self.faults.concurrency),
         )
 

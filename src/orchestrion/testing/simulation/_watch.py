@@ -57,6 +57,16 @@ class Watch:
     def all_ended(self) -> bool:
         return bool(self.runs) and all(run.ended for run in self.runs.values())
 
+    @property
+    def listening(self) -> bool:
+        """Whether any run waits for events."""
+        return any(
+            entry.kind is EntryKind.LISTEN and entry.status is EntryStatus.INTENT
+            for run in self.runs.values()
+            if not run.ended
+            for entry in run.entries.values()
+        )
+
     def tried_again(self, run: Run, entries: Sequence[Entry]) -> None:
         """A person set the run going again: part of its record became notes, part is open again."""
         seen, self.awake_since = self.runs[run.id], self.now()

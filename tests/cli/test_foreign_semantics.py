@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrion.app import _app
-from orchestrion.cli import _doctor
 from orchestrion.core import Json
 from orchestrion.testing import run_command
 
@@ -23,8 +21,8 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     assert run_command("init").code == 0
     Path("workflows/ask.yaml").write_text(QUESTION, encoding="utf-8")
     started = run_command("run", "ask", "--json").json
-    for module in (_app, _doctor):
-        monkeypatch.setattr(module, "SEMANTICS", 2)
+    for module in ("orchestrion.app._app", "orchestrion.cli._doctor"):
+        monkeypatch.setattr(f"{module}.SEMANTICS", 2)
     return _text(started, "id")
 
 

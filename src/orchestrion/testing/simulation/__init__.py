@@ -3,7 +3,9 @@
 `python -m orchestrion.testing.simulation --seed N --verbose` replays one.
 """
 
+from ._generate import generate
+from ._programs import evaluate
 from ._simulation import Report, simulate
 from ._telling import command, told
 
-__all__ = ["Report", "command", "simulate", "told"]
+__all__ = ["Report", "command", "evaluate", "generate", "simulate", "told"]

@@ -42,6 +42,11 @@ class _Place:
     branch: bool = False
 
 
+def generate(random: Random, *, size: int, unit_s: int = 1) -> list[Node]:
+    """Documents of about `size` tasks: the one that is run, and its children."""
+    return Generator(random, size, unit_s).documents()
+
+
 @dataclass(slots=True)
 class Generator:
     """Writes the documents of one simulation: the first is the one that is run, the others are its children."""

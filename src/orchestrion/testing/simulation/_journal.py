@@ -1,28 +1,16 @@
 """A journal whose writes become durable a moment later, together with others, or not at all."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar, cast
 
 from orchestrion.core import (
-    Answer,
-    Entry,
-    Event,
-    EventFilter,
-    Gathered,
-    History,
     Journal,
-    Message,
-    OpenRuns,
-    Request,
-    RequestStatus,
-    Route,
     Run,
-    RunStatus,
     TransientError,
-    Woken,
     Write,
     Written,
 )
@@ -31,6 +19,24 @@ from ._loop import SimulatedLoop
 
 T = TypeVar("T")
 
+READS = frozenset(
+    {
+        "document",
+        "inbox",
+        "runnable",
+        "next_wake",
+        "open_semantics",
+        "run",
+        "runs",
+        "find",
+        "count",
+        "entries",
+        "requests",
+    }
+    | {"request", "quarantined", "late_outcomes", "unrouted", "interests", "gathered", "earlier", "numbered", "event"}
+    | {"events", "reached", "schedules"}
+)
+"""The methods of a journal that only look."""
 Heard = Callable[[str, Sequence[Write]], None]
 
 
@@ -161,87 +167,26 @@ class SimulatedJournal:
 
         return self._submit(work, lambda: self._heard(run_id, writes), (run_id, epoch))
 
-    async def keep_document(self, digest: str, source: str) -> None:
-        await self._do(lambda: self._disk.keep_document(digest, source))
-
-    async def start(self, run: Run) -> Run:
-        return await self._do(lambda: self._disk.start(run))
-
-    async def claim(self, run_id: str) -> History | None:
-        return await self._do(lambda: self._disk.claim(run_id))
-
-    async def rest(self, run_id: str, epoch: int, *, seen_seq: int, wake_at: float | None) -> bool:
-        return await self._do(lambda: self._disk.rest(run_id, epoch, seen_seq=seen_seq, wake_at=wake_at))
-
-    async def release(self, run_id: str | None = None) -> Sequence[str]:
-        return await self._do(lambda: self._disk.release(run_id))
-
-    async def answer(self, request_id: str, answer: Answer) -> Request:
-        return await self._do(lambda: self._disk.answer(request_id, answer))
-
-    async def cancel(self, run_id: str, by: str) -> Run:
-        return await self._do(lambda: self._disk.cancel(run_id, by))
-
     async def retry(self, run_id: str, by: str) -> Run:
         future = self._submit(lambda: at_once(self._disk.retry(run_id, by)), self._tried_again)
         return cast("Run", await asyncio.shield(future))
-
-    async def late(self, run_id: str, entry: Entry) -> None:
-        await self._do(lambda: self._disk.late(run_id, entry))
-
-    async def receive(self, event: Event) -> bool:
-        return await self._do(lambda: self._disk.receive(event))
-
-    async def deliver(self, routes: Sequence[Route]) -> Sequence[Woken]:
-        return await self._do(lambda: self._disk.deliver(routes))
 
     async def foreign_change(self) -> bool:
         await self._pause()
         changed, self.changed_by_others = self.changed_by_others, False
         return changed
 
-    # --- reads ---
+    def __getattr__(self, name: str) -> Any:
+        """All other methods: those that only look read the disk, the rest are queued behind the writes."""
+        method = getattr(self._disk, name)
+        if not inspect.iscoroutinefunction(method):
+            return method
+        through = self._read if name in READS else self._do
 
-    async def unrouted(self, limit: int) -> Sequence[Event]:
-        return await self._read(lambda: self._disk.unrouted(limit))
+        async def call(*args: Any, **named: Any) -> Any:
+            return await through(lambda: method(*args, **named))
 
-    async def interests(self, type_: str) -> Sequence[EventFilter]:
-        return await self._read(lambda: self._disk.interests(type_))
-
-    async def gathered(self, trigger: str, correlation: str) -> Sequence[Gathered]:
-        return await self._read(lambda: self._disk.gathered(trigger, correlation))
-
-    async def earlier(
-        self, types: Sequence[str] | None, *, since: float, after_seq: int, limit: int
-    ) -> Sequence[Event]:
-        return await self._read(lambda: self._disk.earlier(types, since=since, after_seq=after_seq, limit=limit))
-
-    async def numbered(self, seqs: Sequence[int]) -> Sequence[Event]:
-        return await self._read(lambda: self._disk.numbered(seqs))
-
-    async def document(self, digest: str) -> str:
-        return await self._read(lambda: self._disk.document(digest))
-
-    async def inbox(self, run_id: str, after_seq: int) -> Sequence[Message]:
-        return await self._read(lambda: self._disk.inbox(run_id, after_seq))
-
-    async def runnable(self, now: float, limit: int) -> Sequence[str]:
-        return await self._read(lambda: self._disk.runnable(now, limit))
-
-    async def next_wake(self) -> float | None:
-        return await self._read(self._disk.next_wake)
-
-    async def open_semantics(self) -> Mapping[int, OpenRuns]:
-        return await self._read(self._disk.open_semantics)
-
-    async def run(self, run_id: str) -> Run | None:
-        return await self._read(lambda: self._disk.run(run_id))
-
-    async def count(self, *, batch: str | None = None) -> Mapping[RunStatus, int]:
-        return await self._read(lambda: self._disk.count(batch=batch))
-
-    async def requests(self, *, run_id: str | None = None, status: RequestStatus | None = None) -> Sequence[Request]:
-        return await self._read(lambda: self._disk.requests(run_id=run_id, status=status))
+        return call
 
     async def close(self) -> None:
         return None

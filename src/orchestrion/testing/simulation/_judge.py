@@ -19,8 +19,9 @@ from orchestrion.core import (
 )
 
 from ._journal import at_once
-from ._model import Model, Node, Record, Stopped, Wrong
+from ._model import Model, Node
 from ._people import People
+from ._record import Record, Stopped, Wrong
 from ._watch import Watch
 from ._world import NATURES, Performed, World
 

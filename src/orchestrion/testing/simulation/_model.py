@@ -6,7 +6,6 @@ record that holds less than the walk needs, or more than it visits, is wrong.
 """
 
 import itertools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,8 +14,8 @@ from typing import Any, TypeVar, cast
 from orchestrion.core import Answer, Entry, EntryKind, EntryStatus, Json, Run, RunStatus, iso
 from orchestrion.expressions import ExpressionError
 
-from ._generate import ERROR_BASE
 from ._programs import evaluate
+from ._record import Line, Raised, Record, Scope, Stopped, Wrong
 from ._world import Performed
 
 Node = Mapping[str, Any]
@@ -24,102 +23,6 @@ Node = Mapping[str, Any]
 T = TypeVar("T")
 
 EPSILON_S = 1e-4
-_LEFT = re.compile(r"/(jitter|failed)~\d+$")
-
-
-class Wrong(Exception):
-    """The record cannot come from this document."""
-
-
-class Raised(Exception):
-    """A workflow error on its way to a `catch`."""
-
-    def __init__(self, kind: str, status: int, instance: str) -> None:
-        super().__init__(f"{kind} {status} at {instance}")
-        self.type = ERROR_BASE + kind if "/" not in kind and ":" not in kind else kind
-        self.status = status
-        self.instance = instance
-
-    @property
-    def facts(self) -> list[Json]:
-        return [self.type, self.status, self.instance]
-
-
-class Stopped(Exception):
-    """The record of a closed scope ends here."""
-
-
-@dataclass(slots=True)
-class Record:
-    """The journal of one run, and which of its entries the walk has visited."""
-
-    entries: Mapping[str, Entry]
-    first: Mapping[str, Entry]
-    """Each entry as it was first written."""
-    visited: set[str] = field(default_factory=set[str])
-
-    def take(self, key: str, kind: EntryKind, *, partial: bool) -> Entry:
-        """The entry at a key. Raises: Stopped where a closed scope's record may end; Wrong."""
-        entry = self.entries.get(key)
-        if entry is None:
-            if partial:
-                raise Stopped
-            raise Wrong(f"nothing is recorded at {key}, where a {kind} must stand")
-        if entry.kind is not kind:
-            raise Wrong(f"{key} holds a {entry.kind}, not a {kind}")
-        self.visited.add(key)
-        if entry.status is EntryStatus.ABANDONED or (entry.status is EntryStatus.INTENT and partial):
-            if not partial:
-                raise Wrong(f"{key} was abandoned, in a scope that never closed")
-            raise Stopped
-        return entry
-
-    def choice(self, key: str) -> Mapping[str, Any] | None:
-        """What was decided at a key, if it was."""
-        entry = self.entries.get(key)
-        if entry is None:
-            return None
-        if entry.kind is not EntryKind.CHOICE:
-            raise Wrong(f"{key} holds a {entry.kind}, not a choice")
-        self.visited.add(key)
-        return cast("Mapping[str, Any]", entry.output)
-
-    def unvisited(self, *, tried_again: bool) -> list[str]:
-        """Entries that nothing in the document accounts for.
-
-        What a failed attempt recorded about its own failure stays where it is when a person sets the run going again.
-        """
-        apart = {EntryKind.NOTE, EntryKind.SCOPE}
-        return [
-            key
-            for key, entry in self.entries.items()
-            if key not in self.visited
-            and entry.kind not in apart
-            and key != "/cancel"
-            and not (tried_again and _LEFT.search(key))
-        ]
-
-
-@dataclass(slots=True)
-class Line:
-    """One line of execution. A closed scope's line is walked only as far as its record goes."""
-
-    context: Json = None
-    partial: bool = False
-    since: float = 0.0
-    """When the last step was over: nothing of the next may have happened before."""
-
-    def beside(self, *, partial: bool) -> "Line":
-        """A line that starts where this one is."""
-        return Line(self.context, partial or self.partial, self.since)
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What expressions see beside `.` and `$context`."""
-
-    input: Json
-    variables: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
 @dataclass(slots=True)
@@ -638,8 +541,8 @@ def fits(wanted: Node, body: Mapping[str, Any]) -> bool:
     """Whether an event is what a filter of generated documents wants."""
     filter_ = wanted["with"]
     data = body.get("data")
-    kind = data.get("kind") if isinstance(data, Mapping) else None
-    return body["type"] == filter_["type"] and ("data" not in filter_ or kind == filter_["data"]["kind"])
+    kind = cast("Mapping[str, Json]", data).get("kind") if isinstance(data, Mapping) else None
+    return bool(body["type"] == filter_["type"]) and ("data" not in filter_ or kind == filter_["data"]["kind"])
 
 
 def _name(entry: Entry) -> tuple[str, str]:

@@ -79,7 +79,7 @@ class People:
     plans: dict[tuple[str, float], Plan] = field(default_factory=dict[tuple[str, float], Plan])
 
     def __post_init__(self) -> None:
-        if self.random.random() < 0.15:
+        if self.random.random() < 0.25:
             self.cancel_at = self.unit_s * 10 ** self.random.uniform(-2, 1)
         self.retries = self.random.choice((0, 0, 1, 2))
         self.unprompted = [self._soon() - self.time.now() for _ in range(self.random.randint(0, 3))]

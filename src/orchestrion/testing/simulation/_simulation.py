@@ -20,11 +20,10 @@ from orchestrion.engine import Engine, Limits, Outside
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import MemoryJournal
 from orchestrion.spec import Document, read
-
 from orchestrion.testing._routing import DocumentRouting
 
 from ._faults import Faults
-from ._generate import Generator
+from ._generate import generate
 from ._journal import SimulatedJournal, at_once
 from ._judge import Judge
 from ._loop import Died, SimulatedLoop, SimulatedTime
@@ -84,7 +83,7 @@ class Simulation:
         choices = Random(f"{seed} documents")  # noqa: S311  not for secrets
         self.size = size or choices.randint(1, LARGEST)
         self.unit_s = choices.choice((1, 1, 30, 900))
-        self.nodes = Generator(choices, self.size, self.unit_s).documents()
+        self.nodes = generate(choices, size=self.size, unit_s=self.unit_s)
         self.random = Random(f"{seed} schedule")  # noqa: S311
         self.time = SimulatedTime()
         self.trace: list[str] = []

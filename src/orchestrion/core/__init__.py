@@ -79,7 +79,7 @@ from ._journal import (
     Written,
     is_done_with,
 )
-from ._json import Json, canonical, digest, dump, fingerprint, parse
+from ._json import Json, canonical, digest, dump, dump_bytes, fingerprint, parse
 from ._keys import Finished, FinishedPlaces, at_or_below
 from ._problem import ERROR_TYPES, INTERRUPTED, Problem, canonical_error_type
 from ._retention import Removed, Retention
@@ -185,6 +185,7 @@ __all__ = [
     "derived_id",
     "digest",
     "dump",
+    "dump_bytes",
     "event_of",
     "expectation",
     "fingerprint",

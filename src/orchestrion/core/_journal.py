@@ -310,6 +310,9 @@ Write: TypeAlias = (
 class Written(asyncio.Future[None]):
     """A queued write. It cannot be cancelled: a task cancelled while it waits for one waits on, and is cancelled then."""
 
+    kept: "Sequence[Entry]" = ()
+    """Those of its entries that have large values, in a form that reads them from the store when they are asked for."""
+
     def cancel(self, msg: object = None) -> bool:
         return False
 

@@ -37,7 +37,12 @@ def fingerprint(value: object) -> str:
 
 
 def dump(value: Json) -> str:
-    """Compact JSON text, keys in the order given.
+    """Compact JSON text, keys in the order given. Raises: UserError `not-json` as `dump_bytes` does."""
+    return dump_bytes(value).decode()
+
+
+def dump_bytes(value: Json) -> bytes:
+    """Compact JSON text in UTF-8, keys in the order given.
 
     Raises: UserError `not-json` for what JSON cannot hold (NaN, infinities, lone surrogates, other types).
     """
@@ -47,7 +52,7 @@ def dump(value: Json) -> str:
         raise UserError("not-json", f"A value cannot be written as JSON: {error}") from None
     if b"NaN" in text or b"Infinity" in text:
         canonical(value)
-    return text.decode()
+    return text
 
 
 def parse(text: str | bytes) -> Json:

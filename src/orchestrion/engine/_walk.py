@@ -164,6 +164,7 @@ class Walk:
         except asyncio.CancelledError:
             self._posted(future, batch)
             raise
+        self._lighten(future.kept)
         self._on_write(self.run, batch)
 
     def _queue(self, writes: Sequence[Write]) -> tuple[Written, Sequence[Write]]:
@@ -196,6 +197,13 @@ class Walk:
         if self.main is not None and (len(entries) > MOST_ENTRIES or self._written > MOST_WRITTEN):
             raise Faulted(_too_long(len(entries)))
 
+    def _lighten(self, kept: Sequence[Entry]) -> None:
+        """Large values that the store has now need no place in memory."""
+        for entry in kept:
+            held = self.entries.get(entry.key)
+            if held is not None and (held.status, held.ended_at) == (entry.status, entry.ended_at):
+                self.entries[entry.key] = entry
+
     def _sweep(self) -> None:
         """Forget what no walk of the run asks for any more: finished iterations, branches and attempts."""
         finished = FinishedPlaces(self.finished)
@@ -216,6 +224,7 @@ class Walk:
             return
         error = future.exception()
         if error is None:
+            self._lighten(future.kept)
             self._on_write(self.run, batch)
         elif isinstance(error, OrchestrionError):
             self.stop(error)

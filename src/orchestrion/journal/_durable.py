@@ -38,7 +38,7 @@ from . import _transactions as transactions
 from ._durable_events import DurableEvents
 from ._reader import Reader
 from ._retention import Sweep, collect_blobs
-from ._rows import Large, entry_row, late_row, quarantined_row, run_row
+from ._rows import Large, entry_row, late_row, quarantined_row, run_row, stored_entry
 from ._writer import Job, Step, Writer
 
 T = TypeVar("T")
@@ -118,7 +118,11 @@ class DurableJournal(DurableEvents):
             refused.set_exception(error)
             return refused
         job = Job(run_id=run_id, epoch=epoch, steps=steps, large=large if large.contents else None)
-        return cast("Written", self._writer.submit(job))
+        written = cast("Written", self._writer.submit(job))
+        if large.contents:
+            rows = [row for row in steps if not callable(row) and row[-1] is not None]
+            written.kept = [stored_entry((row[1], *row[3:]), self._fetch) for row in rows]
+        return written
 
     def _step(self, run_id: str, epoch: int, write: Write, large: Large) -> Step:
         if isinstance(write, Put):

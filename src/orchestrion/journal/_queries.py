@@ -65,7 +65,7 @@ def history(run_id: str, fetch: Fetch) -> Look[History]:
         written, rows = _unfinished(connection, run_id)
         return History(
             run=run_from(load(row, fetch)),
-            entries=StoredEntries([load(row, fetch) for row in rows]),
+            entries=StoredEntries(rows, fetch),
             messages=[message_from(load(row, fetch)) for row in connection.execute(sql.MESSAGES, (run_id, 0))],
             written=written,
         )

@@ -1,5 +1,6 @@
 """Between the journal's words and the rows of the tables, by position: this is the hot path of every step."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
@@ -17,12 +18,13 @@ from orchestrion.core import (
     RequestStatus,
     Run,
     RunStatus,
-    dump,
+    dump_bytes,
     parse,
 )
 from orchestrion.store import Blobs
 
-from ._rules import require_size
+from ._rules import require_bytes
+from ._stored import Reference, StoredEntry
 
 INLINE = 256 * 1024
 """Bytes of JSON text that stay in the row; what is larger goes to the blobs."""
@@ -33,6 +35,8 @@ _BLOB = "blob:"
 Row: TypeAlias = "tuple[Any, ...]"
 Fetch: TypeAlias = Callable[[str], bytes]
 
+_LAZY = {"input": 6, "output": 7, "why": 11}
+"""Columns of an entry that are read when they are asked for, where they are large."""
 _KINDS = {kind.value: kind for kind in EntryKind}
 _ENTRY_STATUS = {status.value: status for status in EntryStatus}
 _RUN_STATUS = {status.value: status for status in RunStatus}
@@ -53,15 +57,14 @@ class Large:
         """What stands in the column: JSON text, a reference, or nothing. Raises: UserError `not-json`, `value-too-large`."""
         if value is None:
             return None
-        text = dump(value)
-        return text if len(text) <= INLINE // 4 else self._referred(text, what)
+        content = dump_bytes(value)
+        return content.decode() if len(content) <= INLINE // 4 else self._referred(content, what)
 
-    def _referred(self, text: str, what: str) -> str:
+    def _referred(self, content: bytes, what: str) -> str:
         """A long text, or the reference to it if it has too many bytes for a row."""
-        require_size(text, what)
-        content = text.encode()
+        require_bytes(content, what)
         if len(content) <= INLINE:
-            return text
+            return content.decode()
         digest = hashlib.sha256(content).hexdigest()
         self.contents[digest] = content
         self.digests.append(digest)
@@ -132,6 +135,22 @@ def _record(entry: Entry, epoch: int, large: Large) -> Row:
     )
 
 
+def stored_entry(row: Row, fetch: Fetch) -> Entry:
+    """From the same columns as `entry_from`; large values are read when they are asked for."""
+    if row[-1] is None:
+        return entry_from(row)
+    large = {name: Reference(row[at][len(_BLOB) :], fetch) for name, at in _LAZY.items() if _is_large(row[at])}
+    small = [None if at in _LAZY.values() and _is_large(column) else column for at, column in enumerate(row)]
+    entry = entry_from(load(tuple(small), fetch))
+    fields: dict[str, Any] = {each.name: getattr(entry, each.name) for each in dataclasses.fields(entry)}
+    fields |= large
+    return StoredEntry(**fields)
+
+
+def _is_large(column: object) -> bool:
+    return isinstance(column, str) and column.startswith(_BLOB)
+
+
 def entry_from(row: Row) -> Entry:
     """From the columns of `entries` without run_id and seq, or of `late` without id and run_id."""
     return Entry(
@@ -160,13 +179,14 @@ def entry_from(row: Row) -> Entry:
 class StoredEntries(Mapping[str, Entry]):
     """Entries by key, in the order of first writes, each read from its row when it is first asked for."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], fetch: Fetch) -> None:
         self._rows: dict[str, Row | Entry] = {row[0]: row for row in rows}
+        self._fetch = fetch
 
     def __getitem__(self, key: str) -> Entry:
         found = self._rows[key]
         if isinstance(found, tuple):
-            found = self._rows[key] = entry_from(found)
+            found = self._rows[key] = stored_entry(found, self._fetch)
         return found
 
     def __iter__(self) -> Iterator[str]:

@@ -52,6 +52,12 @@ def require_storable(value: Json, what: str) -> None:
     require_size(dump(value), what)
 
 
+def require_bytes(content: bytes, what: str) -> None:
+    """Raises: UserError `value-too-large`."""
+    if len(content) > LARGEST_VALUE:
+        require_size(content.decode(), what)
+
+
 def require_size(text: str, what: str) -> None:
     """Raises: UserError `value-too-large`."""
     if len(text) > LARGEST_VALUE:

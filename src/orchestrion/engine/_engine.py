@@ -1,7 +1,6 @@
 """The engine: takes runs in, advances them as asyncio tasks, lets the waiting ones sleep, and stops cleanly."""
 
 import asyncio
-import heapq
 import logging
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
@@ -35,6 +34,7 @@ from orchestrion.core import (
     Write,
 )
 
+from ._alarms import Alarms
 from ._dry import effects_over
 from ._effects import Outside
 from ._endings import finish, finish_cancelled, finish_stopped
@@ -116,10 +116,7 @@ class Engine:
         self._again: set[str] = set()
         self._roots: dict[str, str] = {}
         self._busy: Counter[str] = Counter()
-        self._sleepers: list[tuple[float, str]] = []
-        self._alarms: dict[str, dict[str, float]] = {}
-        """Root → runs of its tree that are asleep, and when each wants to be woken."""
-        self._ringing: asyncio.TimerHandle | None = None
+        self._alarms = Alarms(clock, self._wake)
         self._watchers: dict[str, list[asyncio.Future[None]]] = {}
         self._ends: dict[str, Run] = {}
         self._watched: Counter[str] = Counter()
@@ -244,11 +241,11 @@ class Engine:
         following: dict[str, asyncio.Task[Run]] = {}
         while self.broken is None:
             try:
+                await self.notice()
                 for run_id in await self._journal.runnable(self._clock.now(), 2 * self._limits.concurrency):
                     if run_id not in following:
                         self.advance(await self._required(run_id))
                         following[run_id] = asyncio.ensure_future(self.settle(run_id))
-                await self.notice()
                 for run_id in self._reached:
                     if run_id not in following:
                         following[run_id] = asyncio.ensure_future(self.settle(run_id))
@@ -316,8 +313,7 @@ class Engine:
         self._queued.clear()
         if self._routing is not None:
             await asyncio.wait([self._routing], timeout=GRACE_S)
-        if self._ringing is not None:
-            self._ringing.cancel()
+        self._alarms.stop()
         for walk in self._walks.values():
             walk.root.closed = True
         if self._hosts:
@@ -382,7 +378,7 @@ class Engine:
         if run_id in self._again:
             self._again.discard(run_id)
             self._wake(run_id, root)
-        elif run_id not in self._alarms.get(root, ()):
+        elif not self._alarms.has(run_id, root):
             self._roots.pop(run_id, None)
         if root not in self._busy:
             self._unstir(root)
@@ -438,7 +434,7 @@ class Engine:
             return await self._journal.claim(run_id)
         except TransientError as error:
             log.warning("Run %s cannot be taken up yet: %s", run_id, error)
-            self._sleep_until(self._clock.now() + RETRY_STORE_S, run_id)
+            self._alarms.set(run_id, self._roots.get(run_id, run_id), self._clock.now() + RETRY_STORE_S)
         except Fenced:
             log.warning("Run %s is left to another process", run_id)
         except OrchestrionError as error:
@@ -449,7 +445,7 @@ class Engine:
         """What remains to be done for a run that was taken apart: wake it in time, or say why it stopped."""
         if walk.ending is Ending.EVICTED:
             if walk.wake_at is not None:
-                self._sleep_until(walk.wake_at, walk.run.id)
+                self._alarms.set(walk.run.id, walk.run.root_id or walk.run.id, walk.wake_at)
         elif isinstance(walk.failure, Fenced):
             log.warning("%s", walk.failure)
         elif isinstance(walk.failure, TransientError):
@@ -573,31 +569,6 @@ class Engine:
         else:
             self._wake(run_id, root)
 
-    def _sleep_until(self, wake_at: float, run_id: str) -> None:
-        heapq.heappush(self._sleepers, (wake_at, run_id))
-        self._alarms.setdefault(self._roots.get(run_id, run_id), {})[run_id] = wake_at
-        self._set_alarm()
-
-    def _set_alarm(self) -> None:
-        if self._ringing is not None:
-            self._ringing.cancel()
-            self._ringing = None
-        if self._sleepers and not self._stopping:
-            delay = max(0.0, self._sleepers[0][0] - self._clock.now())
-            self._ringing = asyncio.get_running_loop().call_later(min(delay, 3600.0), self._ring)
-
-    def _ring(self) -> None:
-        now = self._clock.now()
-        while self._sleepers and self._sleepers[0][0] <= now:
-            _, run_id = heapq.heappop(self._sleepers)
-            root = self._roots.get(run_id, run_id)
-            alarms = self._alarms.get(root, {})
-            alarms.pop(run_id, None)
-            if not alarms:
-                self._alarms.pop(root, None)
-            self._wake(run_id, root)
-        self._set_alarm()
-
     def _moving(self, root: str, *, events: bool) -> bool:
         """Whether something of this tree of runs will happen soon without anybody's doing."""
         if self._stopping:
@@ -605,7 +576,7 @@ class Engine:
         soon = self._clock.now() + NEAR_S
         if events and (self._routing is not None or self._stirred):
             return True
-        return root in self._busy or any(wake_at <= soon for wake_at in self._alarms.get(root, {}).values())
+        return root in self._busy or self._alarms.before(root, soon)
 
     def _tell_watchers(self, roots: Iterable[str]) -> None:
         for root in roots:

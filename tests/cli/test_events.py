@@ -111,6 +111,7 @@ def test_many_events_as_lines_and_one_as_a_file() -> None:
         (("--event", '{"source": "/s", "type": "x", "time": "today"}'), "bad-event", "2030"),
         (("--event", '{"source": "/s", "type": "x", "specversion": "0.3"}'), "bad-event", "'1.0'"),
         (("--event", '{"source": "/s", "type": "x", "extra": {}}'), "bad-event", "an object"),
+        (("--event", '{"source": "/s", "type": "x\\u001b[2J"}'), "bad-event", "control characters"),
         (("--lines", "nowhere.jsonl"), "unreadable-file", "nowhere.jsonl"),
     ],
 )

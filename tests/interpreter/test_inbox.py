@@ -1,6 +1,7 @@
 """The inbox rules: each event once for each task, whenever it comes. On both journals."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
@@ -321,3 +322,39 @@ async def test_an_event_that_cannot_start_its_run_does_not_hold_up_the_others(
         assert [each.run_id for each in tellers] == [run.id]
         said = [str(event.notes) for event in reversed(await journal.events(EventQuery()))]
         assert ["cannot be pinned" in said[0], "NaN" in said[1] or "JSON" in said[1], said[2]] == [True, True, "None"]
+
+
+async def test_a_loop_does_not_look_at_the_same_events_on_every_visit(expressions: Expressions) -> None:
+    """Neither at those it took, nor at those that can never be for it."""
+
+    class Watched(MemoryJournal):
+        def __init__(self) -> None:
+            super().__init__(SystemClock())
+            self.looked: Counter[int] = Counter()
+
+        async def earlier(
+            self, types: Sequence[str] | None, *, since: float, after_seq: int, limit: int
+        ) -> Sequence[Event]:
+            found = await super().earlier(types, since=since, after_seq=after_seq, limit=limit)
+            self.looked.update(event.seq for event in found)
+            return found
+
+    wait = "{ listen: { to: { one: { with: { type: tick, data: { order: '${ $workflow.input }' } } } } } }"
+    body = (
+        "do:\n  - go: { listen: { to: { one: { with: { type: go } } } } }\n"
+        f"  - wait: {wait[:-2]}, export: {{ as: '${{ $context + . }}' }} }}\n"
+        "  - again: { switch: [ { more: { when: '($context | length) < 20', then: wait } }, { done: { then: tell } } ] }\n"
+        "  - tell: { set: { n: '${ $context | length }' } }\n"
+    )
+    journal = Watched()
+    async with desk([body], journal=journal, evaluator=expressions) as ears:
+        run = await ears.start("mine")
+        for n in range(20):
+            for order in ("yours", "theirs", "mine"):
+                await ears.send("tick", {"order": order, "n": n})
+        await ears.send("go")
+        run = await ears.settled(run)
+        assert run.output == {"n": 20}
+    seen = [count for seq, count in journal.looked.items() if seq < 30]
+    assert max(seen) <= 15, "a page is read ahead, and not more than that"
+    assert sum(journal.looked.values()) < 20 * 40

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -286,7 +287,7 @@ def show_event(event_id: str, source: str | None, *, project: Path, as_json: boo
             for each in reached[:MOST_SHOWN]:
                 run = await journal.run(each.run_id)
                 if run is not None:
-                    how = f"listened at {each.key}" if each.key else "was started by it"
+                    how = f"listened at {escape(each.key)}" if each.key else "was started by it"
                     name = f"{SYMBOLS[run.status]}  {run.namespace}/{run.workflow}  [dim]{run.id}[/]"
                     out.print(f"  {name}  {how}")
             if event.notes is not None:

@@ -19,6 +19,7 @@ _TIME = re.compile(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
     r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HINT = "An event has at least `source`, `id` and `type`, and its content under `data`."
 _INTEGERS = range(-(2**31), 2**31)
 
@@ -72,6 +73,8 @@ def _require_attributes(body: Mapping[str, Json]) -> None:
                 hint="Attributes have names of small letters and digits; other things belong under `data`.",
             )
         _require_value(name, value)
+        if isinstance(value, str) and _CONTROL.search(value):
+            raise _bad(name, "holds control characters")
 
 
 def _require_value(name: str, value: Json) -> None:

@@ -215,7 +215,8 @@ class Effects(Protocol):
     async def receive(
         self, key: str, task: str, listening_key: str, accepts: Callable[[Event], Awaitable[Json]]
     ) -> Consumed:
-        """Take the next event, in the order they were received, that `accepts` does not answer None about.
+        """Take the next event, in the order they were received, that `accepts` does not refuse: with None if nobody with these
+        interests could ever want it, with False if this listener does not any more.
 
         `listening_key` is the key given to `subscribe`. Events received since the run began count, except those that this task has
         taken before, on any visit. What `accepts` answers is kept with the event; a refused one is not offered again.

@@ -24,10 +24,12 @@ class TaskMemory:
     floor: int = 0
     """Every event of `types` up to this number has been taken."""
     types: Sequence[str] | None = ()
+    settled: dict[str, int] = field(default_factory=dict[str, int])
+    """Digest of what was listened for → every event up to this number has been taken, or can never be what was wanted."""
 
-    def floor_for(self, types: Sequence[str] | None) -> int:
+    def floor_for(self, types: Sequence[str] | None, digest: str) -> int:
         known = self.types is None or (types is not None and set(types) <= set(self.types))
-        return self.floor if known else 0
+        return max(self.floor if known else 0, self.settled.get(digest, 0))
 
 
 class Memories:
@@ -59,6 +61,7 @@ class Memories:
         memory = self.of(entry.task)
         if state.floor > memory.floor:
             memory.floor, memory.types = state.floor, state.types
+        memory.settled[entry.digest] = max(state.settled, memory.settled.get(entry.digest, 0))
         self._looked_at(entry.key, state.inbox)
 
     def _looked_at(self, listening: str, inbox: int) -> None:
@@ -74,6 +77,9 @@ class ListenState:
     looked: bool = False
     """Whether it has looked for everything that came before it."""
     floor: int = 0
+    """Every event up to this number has been taken by the task."""
+    settled: int = 0
+    """Every event up to this number has been taken, or can never be what this listener wants."""
     inbox: int = 0
 
     def to_json(self) -> dict[str, Json]:
@@ -82,6 +88,7 @@ class ListenState:
             "types": None if self.types is None else list(self.types),
             "looked": self.looked,
             "floor": self.floor,
+            "settled": self.settled,
             "inbox": self.inbox,
         }
 
@@ -93,6 +100,7 @@ def state_of(entry: Entry) -> ListenState:
         types=cast("Sequence[str] | None", stored["types"]),
         looked=bool(stored["looked"]),
         floor=stored["floor"],
+        settled=stored.get("settled", 0),
         inbox=stored["inbox"],
     )
 
@@ -104,12 +112,16 @@ class Attention:
         self._walk = walk
         self._key = key
         self._memory = walk.memories.of(task)
-        state = state_of(walk.entries[key])
+        entry = walk.entries[key]
+        state = state_of(entry)
         self._types = state.types
         self._looked = state.looked
-        self._floor = self._after = max(state.floor, self._memory.floor_for(state.types))
-        self._gapless = True
+        self._after = max(state.floor, state.settled, self._memory.floor_for(state.types, entry.digest))
+        self._floor, self._settled = state.floor, max(state.settled, self._after)
+        self._all_taken = self._after <= max(self._floor, self._memory.floor_for(state.types, ""))
         """Whether every event looked at so far has been taken."""
+        self._all_settled = True
+        """Whether every event looked at so far has been taken, or can never be wanted."""
         self._page: deque[Event] = deque()
         self._last_page = False
         self._seen: set[int] = set()
@@ -129,12 +141,23 @@ class Attention:
 
     def take(self, event: Event) -> None:
         """It is taken."""
-        if self._gapless and not self._looked:
-            self._floor = event.seq
+        if not self._looked:
+            self._pass(event)
 
-    def refuse(self, event: Event) -> None:
-        """It is not wanted; that stays so for as long as this listener listens."""
-        self._gapless = False
+    def refuse(self, event: Event, *, for_ever: bool) -> None:
+        """It is not wanted now, which stays so while this listener listens; or can never be what it wants."""
+        self._all_taken = False
+        if not for_ever:
+            self._all_settled = False
+        elif not self._looked:
+            self._pass(event)
+
+    def _pass(self, event: Event) -> None:
+        """Nothing up to this event needs another look."""
+        if self._all_taken:
+            self._floor = event.seq
+        if self._all_settled:
+            self._settled = event.seq
 
     def keep(self) -> None:
         """Remember with the next write how far it has looked."""
@@ -145,7 +168,7 @@ class Attention:
 
     def state(self, entry: Entry) -> ListenState:
         known = state_of(entry)
-        return replace(known, looked=self._looked, floor=self._floor, inbox=self.inbox)
+        return replace(known, looked=self._looked, floor=self._floor, settled=self._settled, inbox=self.inbox)
 
     async def _earlier(self) -> Event | None:
         """What was received since the run began."""
@@ -156,8 +179,7 @@ class Attention:
                 self._seen.add(event.seq)
                 if not self._is_taken(event):
                     return event
-                if self._gapless:
-                    self._floor = event.seq
+                self._pass(event)
             if self._last_page:
                 return None
             found = await self._walk.journal.earlier(

@@ -122,8 +122,8 @@ async def receive(
         event, early = offered
         note = await accepts(event)
         effects.require_open()
-        if note is None:
-            attention.refuse(event)
+        if note is None or note is False:
+            attention.refuse(event, for_ever=note is None)
             continue
         attention.take(event)
         entry = _taken(effects, key, task, event, {"note": note, "seq": event.seq, "inbox": attention.inbox})

@@ -239,35 +239,50 @@ class Matching:
         self._progress = progress
 
     async def note(self, event: Event) -> Json:
-        """What to remember of the event when it is taken; None for one that is not wanted. What ends a listen goes first."""
-        progress = self._progress
-        for name, side in (("until", progress.until), ("listen", progress.main)):
-            if side is None:
-                continue
-            found = {
-                at: values
-                for at, wanted in enumerate(side.wanted)
-                if (values := await self._fit(wanted, event)) is not None
-            }
-            places = list(found)
-            if side.has_room(places):
-                return {"for": name, "places": places, "correlation": dict(found[places[0]])}
-        return None
+        """What to remember of the event when it is taken. None if it fits no filter, False if it fits and does not help any more.
 
-    async def _fit(self, wanted: Wanted, event: Event) -> Mapping[str, Json] | None:
+        What ends a listen goes first.
+        """
+        progress = self._progress
+        refusal: Json = None
+        for name, side in (("until", progress.until), ("listen", progress.main)):
+            found: dict[int, Mapping[str, Json]] = {}
+            for at, wanted in enumerate(side.wanted if side is not None else ()):
+                if await self._is_for(wanted, event):
+                    refusal = False
+                    values = await self._correlated(wanted, event)
+                    if values is not None:
+                        found[at] = values
+            places = list(found)
+            if side is not None and side.has_room(places):
+                return {"for": name, "places": places, "correlation": dict(found[places[0]])}
+        return refusal
+
+    async def _is_for(self, wanted: Wanted, event: Event) -> bool:
         """An event that a filter cannot be evaluated for is not what is wanted; routing tells of the error."""
         try:
-            return await fits(wanted, event, self._progress.correlation, self._evaluator)
+            return wanted.interest is not None and await _is_for(wanted.interest, event, self._evaluator)
+        except OrchestrionError:
+            return False
+
+    async def _correlated(self, wanted: Wanted, event: Event) -> Mapping[str, Json] | None:
+        try:
+            return await correlated(wanted, event, self._progress.correlation, self._evaluator)
         except OrchestrionError:
             return None
 
 
-async def fits(
-    wanted: Wanted, event: Event, known: Mapping[str, Json], evaluator: Evaluator
-) -> Mapping[str, Json] | None:
-    """The values the event correlates by, if it is what is wanted and agrees with those known. Raises: OrchestrionError."""
+async def fits(wanted: Wanted, event: Event, evaluator: Evaluator) -> Mapping[str, Json] | None:
+    """The values the event correlates by, if it is what is wanted. Raises: OrchestrionError."""
     if wanted.interest is None or not await _is_for(wanted.interest, event, evaluator):
         return None
+    return await correlated(wanted, event, {}, evaluator)
+
+
+async def correlated(
+    wanted: Wanted, event: Event, known: Mapping[str, Json], evaluator: Evaluator
+) -> Mapping[str, Json] | None:
+    """The values the event correlates by; None if one is missing, or differs from what is known. Raises: OrchestrionError."""
     found: dict[str, Json] = {}
     for name, program, variables in wanted.first:
         (value,) = await evaluator.evaluate([program], {**variables, ".": event.body})

@@ -29,7 +29,7 @@ class Started:
             self._wanted = await wanted_by(self._trigger.on, _NothingKnown(self._evaluator))
         found: list[tuple[int, str]] = []
         for place, wanted in enumerate(self._wanted):
-            values = await fits(wanted, event, {}, self._evaluator)
+            values = await fits(wanted, event, self._evaluator)
             if values is not None:
                 found.append((place, expectation([values])))
         return found[:1] if self.places == 1 else found

@@ -134,6 +134,20 @@ async def test_a_clock_that_ran_ahead_for_a_while_leaves_nothing_out_afterwards(
     assert times(a)[1:] == ["13:00", "14:00", "15:00"]
 
 
+async def test_a_machine_that_starts_in_1970_makes_up_only_for_its_absence() -> None:
+    clock = HandClock(NOON)
+    a = almanac(planned(replace(HOURLY, missed="all")), clock=clock)
+    await a.scheduler().tend()
+    clock.pass_s(3600)
+    await a.scheduler().tend()
+    clock.at = 60.0
+    scheduler = a.scheduler()
+    await scheduler.tend()
+    clock.at = NOON + 3 * 3600
+    await scheduler.tend()
+    assert times(a) == ["13:00", "14:00", "15:00"]
+
+
 async def test_after_waits_for_the_end_of_the_run() -> None:
     clock = HandClock(NOON)
     a = almanac(planned(Schedule(timing=After(600))), clock=clock)

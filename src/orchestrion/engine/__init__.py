@@ -1,4 +1,4 @@
-"""The only implementation of Effects, and the local dispatcher that advances runs."""
+"""The only implementation of Effects, the local dispatcher that advances runs, and the scheduler that starts them."""
 
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits, Observe

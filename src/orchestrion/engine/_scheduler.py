@@ -173,7 +173,7 @@ class Scheduler:
     async def _fire(self, planned: Planned, state: ScheduleState, due_at: float) -> ScheduleState | None:
         """Start the runs of what is due, and move on; None if somebody else changed the state meanwhile."""
         now = self._clock.now()
-        times, left_out = firings(planned.schedule, due_at, now)
+        times, left_out = firings(planned.schedule, due_at, now, state.last_at)
         runs = [await self._pinned(planned, at) for at in times]
         moved = replace(state, next_at=self._following(planned.schedule, now), updated_at=now)
         if runs:
@@ -202,13 +202,16 @@ def start_key(digest: str, at: float) -> str:
     return f"schedule:{digest}:{iso(at)}"
 
 
-def firings(schedule: Schedule, due_at: float, now: float) -> tuple[Sequence[float], bool]:
+def firings(schedule: Schedule, due_at: float, now: float, last_at: float | None) -> tuple[Sequence[float], bool]:
     """The times to fire for, oldest first, of all from `due_at` until `now`; and whether any are left out.
 
-    The latest one is missed only if it is late; those before it are missed whenever there are any.
+    The latest one is missed only if it is late; those before it are missed whenever there are any. What lies before `last_at`, the
+    latest firing so far, is past: a machine that starts in 1970 and is then told the time has missed nothing since.
     """
     if isinstance(schedule.timing, After):
         return [due_at], False
+    if last_at is not None and last_at <= now:
+        due_at = max(due_at, schedule.next_after(last_at))
     most = MOST_MISSED if schedule.missed == "all" else 1
     times = schedule.latest(due_at, now, most)
     left_out = bool(times) and times[0] > due_at

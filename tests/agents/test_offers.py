@@ -184,6 +184,18 @@ async def test_killed_anywhere_it_asks_no_server_again() -> None:
         assert (await engage(life.next_life())).output == reference.output
 
 
+async def test_the_files_own_parameters_stand_in_place_of_the_servers() -> None:
+    narrower = "mcp: { server: crm, tool: add_note }\n    parameters: { type: object, properties: { text: { type: string, maxLength: 3 } } }"
+    definition = desk(AGENT.replace("mcp: { server: crm, tool: add_note }", narrower))
+    assert definition.tool("note").arguments_schema["properties"] == {
+        "text": {"type": "string", "maxLength": 3},
+        "customer": {},
+    }
+    outside = Outside()
+    await engage(outside.life(), definition)
+    assert outside.called("note").acting is not None
+
+
 async def test_policies_see_who_asks_for_a_list() -> None:
     seen: list[Invocation] = []
 

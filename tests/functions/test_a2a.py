@@ -95,6 +95,7 @@ class Worker(AgentExecutor):
 class House:
     url: str
     worker: Worker
+    card: AgentCard
     received: list[Mapping[str, str]]
 
 
@@ -127,7 +128,7 @@ async def agent(
     async with serving(noting) as url:
         place = f"{url}/rpc" if binding == "JSONRPC" else f"{url}/rest"
         card.supported_interfaces.append(AgentInterface(url=place, protocol_binding=binding, protocol_version=version))
-        yield House(url, worker, received)
+        yield House(url, worker, card, received)
         worker.release.set()
 
 
@@ -283,8 +284,8 @@ async def test_credentials_go_where_the_card_is_and_nowhere_else() -> None:
         assert run.status is RunStatus.COMPLETED, run.problem
         assert {headers.get("authorization") for headers in house.received} == {"Bearer value-of-AGENT"}
         assert "value-of-AGENT" not in str(entries)
-        moved = text.replace("        method:", f"        server: '{other.url}/rpc'\n        method:")
-        run, _ = await walked(moved)
+        house.card.supported_interfaces[0].url = f"{other.url}/rpc"
+        run, _ = await walked(text)
         assert run.status is RunStatus.COMPLETED, run.problem
         assert {headers.get("authorization") for headers in other.received} == {None}
 

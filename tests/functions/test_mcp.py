@@ -130,7 +130,12 @@ async def test_a_tool_is_called_in_every_protocol_version(url: str, version: str
     assert outcome.output.labels == {"": {"untrusted"}}
     told = cast("Mapping[str, str]", outcome.why)
     assert told["server"] == ("" if version == "2026-07-28" else "office 7")
-    assert (told["protocol"] >= "2026") == (version != "2025-06-18")
+    assert (told["protocol"] >= "2026") == (version == "2026-07-28")
+
+
+async def test_with_a_declared_server_the_version_is_agreed(url: str) -> None:
+    outcome = await perform({"server": "office", "method": "tools/list"}, {"office": McpServer(url=url)})
+    assert cast("Mapping[str, str]", outcome.why)["protocol"] == "2026-07-28"
 
 
 async def test_everything_else_that_can_be_asked(url: str) -> None:
@@ -305,7 +310,7 @@ async def test_a_server_that_lies_or_breaks_is_a_clear_problem(method: str, answ
         error = await failing(tool(url, "pay", patience), max_response_bytes=100_000)
     assert error.code == code, error
     if isinstance(error, Faulted):
-        assert error.problem.status in (401, 502)
+        assert error.problem.status in (401, 500)
 
 
 async def test_a_server_that_dies_in_the_middle_is_a_lost_connection() -> None:

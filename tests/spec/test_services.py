@@ -52,6 +52,15 @@ def test_only_what_the_author_wrote_is_a_template(call: str, function: str, addr
     assert [each for each in found.addresses if "/authentication/" not in each] == addresses
 
 
+def test_what_the_standard_ignores_is_warned_of() -> None:
+    assert said(
+        "{ call: a2a, with: { method: tasks/list, server: https://a, agentCard: { endpoint: https://b } } }"
+    ) == [
+        "4:50 warning[ignored-server] `server` is not used beside `agentCard`. "
+        "The standard ignores it: the card says where the agent is. Remove one of them."
+    ]
+
+
 def test_the_place_of_a_token_may_be_a_template_too() -> None:
     policy = "{ oauth2: { authority: 'https://login/{realm}', grant: client_credentials, client: { id: a } } }"
     found = task(f"{{ call: http, with: {{ method: get, endpoint: {{ uri: https://a, authentication: {policy} }} }} }}")

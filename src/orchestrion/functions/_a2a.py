@@ -88,7 +88,7 @@ _A2A = Declaration(
             },
             "server": {
                 **_ENDPOINT,
-                "description": "Where to send requests, if not to where the card says. Without a card, JSON-RPC of A2A 1.0.",
+                "description": "Where the agent is, for one without a card: JSON-RPC of A2A 1.0. Beside a card it is ignored.",
             },
             "method": {"enum": list(_METHODS), "description": "What to ask for."},
             "parameters": {"type": "object", "description": "The method's parameters, such as `message` or `id`."},
@@ -200,11 +200,11 @@ class _Call:
     async def reach(self, arguments: Mapping[str, Json]) -> tuple[list[Json], Json, bool | None]:
         """Where and how the agent is reached, with which authentication, and whether its messages count once.
 
-        Credentials for the card go to the agent only if it is at the same place.
+        Credentials for the card go to the agent only if it is at the same place. Beside a card, `server` is ignored.
         """
-        server, policy = _endpoint(arguments.get("server"))
         card = arguments.get("agentCard")
         if not isinstance(card, Mapping):
+            server, policy = _endpoint(arguments.get("server"))
             return [{"url": server, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}], policy, None
         labels = self._invocation.arguments.part("/agentCard/endpoint")
         read = await self.ask(
@@ -213,14 +213,11 @@ class _Call:
         found = cast("Mapping[str, Json]", read.output.value)
         if self._effects.run.dry and "interfaces" not in found:
             raise not_described("the card of another agent")
-        interfaces = [cast("Mapping[str, Json]", each) for each in cast("list[Json]", found["interfaces"])]
-        once = True if found.get("once") is True else None
-        if server:
-            return [{**each, "url": server} for each in interfaces[:1]], policy, once
-        url, own = _endpoint(card.get("endpoint"))
+        url, policy = _endpoint(card.get("endpoint"))
+        interfaces = cast("list[Mapping[str, Json]]", found["interfaces"])
         here = [each for each in interfaces if _origin(str(each.get("url"))) == _origin(url)]
         chosen = here or interfaces
-        return list[Json](chosen[:1]), own if here else None, once
+        return list[Json](chosen[:1]), policy if here else None, True if found.get("once") is True else None
 
     async def wait(self, answer: Outcome, look: dict[str, Json]) -> Outcome:
         """The task once it has ended. Raises: Faulted for an end that is no success."""
@@ -253,7 +250,7 @@ def _ended(state: str, task: Mapping[str, Json]) -> Faulted:
     word = state.lower().replace("_", "-")
     problem = Problem(
         type=ERROR_TYPES["runtime"],
-        status=409 if asks else 502,
+        status=409 if asks else 500,
         title="Input required" if asks else "Task not completed",
         code="a2a-input-required" if asks else "a2a-task-failed",
         detail=f"The agent's task is {word!r}.",

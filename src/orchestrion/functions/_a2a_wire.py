@@ -187,8 +187,8 @@ def _translated(error: A2AError, host: str) -> OrchestrionError:
     if isinstance(error, A2AClientError) and not status and "JSON-RPC Error" not in error.message:
         return _bad_answer(host)
     problem = Problem(
-        type=ERROR_TYPES["communication"],
-        status=status or 502,
+        type=ERROR_TYPES["runtime"],
+        status=status or 500,
         title="Agent refuses",
         code="a2a-refused",
         detail=f"The agent at {host!r} refuses the request: {type(error).__name__.removesuffix('Error')}.",
@@ -200,8 +200,8 @@ def _translated(error: A2AError, host: str) -> OrchestrionError:
 def _bad_answer(host: str) -> Faulted:
     return Faulted(
         Problem(
-            type=ERROR_TYPES["communication"],
-            status=502,
+            type=ERROR_TYPES["runtime"],
+            status=500,
             title="Bad answer",
             code="a2a-bad-answer",
             detail=f"The answer of the agent at {host!r} does not follow the protocol.",

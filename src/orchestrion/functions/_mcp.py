@@ -34,6 +34,9 @@ _NEEDS: Mapping[str, str | None] = {
 }
 """Method → the parameter it cannot do without."""
 
+_VERSION = "2025-06-18"
+"""What a call with a transport speaks unless it says otherwise. Source: Open Workflow DSL 1.0.3, "MCP Call"."""
+
 _DECLARATION = Declaration(
     name="mcp",
     version="1.0.0",
@@ -128,7 +131,7 @@ class Mcp:
         url, policy, headers = self._place(arguments)
         credentials = header_credentials(policy, context.secrets, self._tokens)
         client = cast("Mapping[str, str]", arguments.get("client") or {})
-        version = arguments.get("protocolVersion")
+        version = arguments.get("protocolVersion", None if "server" in arguments else _VERSION)
         result = await converse(
             McpRequest(method=method, parameters=parameters),
             McpSettings(

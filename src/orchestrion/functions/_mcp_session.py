@@ -279,7 +279,7 @@ def _failed(name: str, host: str, result: CallToolResult) -> Faulted:
     said = " ".join(text for block in result.content if isinstance(text := getattr(block, "text", None), str))
     problem = Problem(
         type=ERROR_TYPES["runtime"],
-        status=502,
+        status=500,
         title="Tool failed",
         code="mcp-tool-failed",
         detail=f"The tool {name!r} at {host!r} says that it failed.",
@@ -300,8 +300,8 @@ _OF_PROTOCOL = frozenset({"_meta", "resultType", "ttlMs", "cacheScope", "nextCur
 def _bad_answer(host: str, why: str, *, done: bool = False) -> Faulted:
     return Faulted(
         Problem(
-            type=ERROR_TYPES["communication"],
-            status=502,
+            type=ERROR_TYPES["runtime"],
+            status=500,
             title="Bad answer",
             code="mcp-bad-answer",
             detail=f"The answer of {host!r} is of no use: {why}.",
@@ -382,8 +382,8 @@ def _of_protocol(error: MCPError, host: str, settings: McpSettings, seen: _Seen,
             "mcp-connection-lost", f"The MCP server at {host!r} ended the conversation.", hint=_ONCE_MORE
         )
     problem = Problem(
-        type=ERROR_TYPES["communication"],
-        status=502,
+        type=ERROR_TYPES["runtime"],
+        status=500,
         title="MCP server refuses",
         code="mcp-refused",
         detail=f"The MCP server at {host!r} refuses the request with the code {error.code}.",

@@ -138,6 +138,9 @@ def _a2a(c: Context, value: Json, at: str, variables: Variables) -> Template:
     if "agentCard" not in found and "server" not in found and isinstance(value, Mapping):
         hint = "Add `agentCard: { endpoint }`, or `server:` with the agent's address."
         c.report.error(at, "missing-field", "The call names no agent.", hint, key=True)
+    elif "agentCard" in found and "server" in found:
+        hint = "The standard ignores it: the card says where the agent is. Remove one of them."
+        c.report.warn(f"{at}/server", "ignored-server", "`server` is not used beside `agentCard`.", hint, key=True)
     method = c.report.choice(found["method"], f"{at}/method", (*_A2A_NEEDS, *_A2A_REFUSED)) if "method" in found else ""
     if method in _A2A_REFUSED:
         c.report.unsupported(f"{at}/method", "a2a-method")

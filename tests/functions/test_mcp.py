@@ -240,6 +240,8 @@ async def rogue(answers: Mapping[str, Answer]) -> AsyncGenerator[tuple[str, list
 
     async def serve(request: Request) -> Response:
         received.append(dict(request.headers))
+        if request.method == "DELETE" and "DELETE" in answers:
+            await asyncio.Event().wait()
         if request.method != "POST":
             return Response(status_code=405)
         asked = cast("Mapping[str, Json]", json.loads(await request.body()))
@@ -357,3 +359,24 @@ async def test_a_refused_token_is_fetched_anew_once() -> None:
     assert error.code == "mcp-unavailable"
     assert received[:2] == ["Bearer t1", "Bearer t2"]
     assert issued == ["t1", "t2"]
+
+
+async def test_a_cancelled_call_says_no_goodbye_to_a_server_that_hangs() -> None:
+    called = asyncio.Event()
+
+    async def hang() -> Response:
+        called.set()
+        await asyncio.Event().wait()
+        return Response()
+
+    def hello(asked: Mapping[str, Json]) -> Response:
+        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": HELLO}
+        return JSONResponse(answer, headers={"mcp-session-id": "s-1"})
+
+    answers: dict[str, Answer] = {"initialize": hello, "tools/call": lambda _: hang(), "DELETE": lambda _: None}
+    async with rogue(answers) as (url, _):
+        calling = asyncio.create_task(perform(tool(url, "pay", "PT30S")))
+        await called.wait()
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(calling, 3)

@@ -33,7 +33,7 @@ class Credentials(Protocol):
     async def apply(self, request: "httpx.Request | httpx2.Request") -> None: ...
 
     def renew(self) -> bool:
-        """After a 401: whether another attempt has another proof to show. True once at most."""
+        """After a 401: whether another attempt has another proof to show."""
         ...
 
 
@@ -148,18 +148,15 @@ class _Token:
         self._tokens = tokens
         self._discover = discover
         self._shown: str | None = None
-        self._renewed = False
 
     async def apply(self, request: "httpx.Request | httpx2.Request") -> None:
         self._shown = await self._tokens.get(self._fields, discover=self._discover)
         request.headers["Authorization"] = f"Bearer {self._shown}"
 
     def renew(self) -> bool:
-        if self._renewed or self._shown is None:
-            return False
-        self._renewed = True
-        self._tokens.forget(self._fields, self._shown)
-        return True
+        if self._shown is not None:
+            self._tokens.forget(self._fields, self._shown)
+        return self._shown is not None
 
 
 def _key(location: str, name: str, value: str) -> Credentials:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from orchestrion.core import Acting, Datum, Effects, Invocation, Json, UserError, digest
-from orchestrion.openapi import Api, Operation
+from orchestrion.openapi import Api, Operation, is_address
 from orchestrion.spec import Schema
 
 from ._definition import NO_PARAMETERS, AgentDefinition, AgentTool, McpTarget, OpenApiTarget
 
 _LONGEST_DESCRIPTION = 2000
-_ADDRESS = re.compile(r"(?i:https?)://")
 
 
 def expanded(tools: Sequence[AgentTool], document: Callable[[str], Api] | None) -> tuple[AgentTool, ...]:
@@ -31,10 +30,6 @@ def is_late(tool: AgentTool) -> bool:
 def is_known(tool: AgentTool) -> bool:
     """Whether the file, or a document of the project, says what the tool takes."""
     return not is_late(tool) or dict(tool.parameters) != NO_PARAMETERS
-
-
-def is_address(document: str) -> bool:
-    return _ADDRESS.match(document) is not None
 
 
 async def described(

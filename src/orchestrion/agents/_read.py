@@ -18,12 +18,12 @@ from orchestrion.models import (
     flaws_of,
     parse_playbook,
 )
-from orchestrion.openapi import Api
+from orchestrion.openapi import Api, is_address
 from orchestrion.spec import Finding, Schema, parse_yaml, to_json
 
 from ._definition import AgentDefinition, AgentTool, McpTarget, OpenApiTarget
 from ._fill import names_in, parameters_of
-from ._offers import expanded, is_address, is_known
+from ._offers import expanded, is_known
 
 BAD_AGENT = "bad-agent"
 _TARGETS = ("query", "http", "openapi", "mcp", "workflow")

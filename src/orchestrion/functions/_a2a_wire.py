@@ -94,9 +94,7 @@ async def ask_agent(
             ) from None
         except A2AError as error:
             raise _translated(error, host) from error
-        except ParseError as error:
-            raise _bad_answer(host) from error
-        except ValueError as error:
+        except (ParseError, ValueError) as error:
             raise _bad_answer(host) from error
 
 

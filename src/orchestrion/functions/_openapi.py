@@ -1,7 +1,6 @@
 """`openapi`: an operation that a document describes. `describe`: what the document says, recorded."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from orchestrion.core import (
     sub_labels,
 )
 from orchestrion.egress import Egress
-from orchestrion.openapi import Api, Operation, expectation, fitted, read_api, request_of
+from orchestrion.openapi import Api, Operation, expectation, fitted, is_address, read_api, request_of
 
 from ._fetch import fetch, not_described
 from ._http import host_of
@@ -271,10 +270,6 @@ def read_project_document(root: Path | None, place: str) -> Api:
             f"The document {place!r} cannot be read: {error.strerror}.",
             hint="The path starts at the project's folder.",
         ) from None
-
-
-def is_address(place: str) -> bool:
-    return re.match(r"(?i:https?)://", place) is not None
 
 
 def _place(document: Json) -> tuple[str, Json]:

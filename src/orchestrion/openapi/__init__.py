@@ -4,7 +4,7 @@ Swagger 2.0, OpenAPI 3.0 and 3.1. An operation is plain data, so it can be recor
 document.
 """
 
-from ._document import Api, read_api
+from ._document import Api, is_address, read_api
 from ._operation import Body, Operation, Origin, Parameter, Scheme, Variable
 from ._request import HttpArguments, expectation, fitted, request_of
 
@@ -19,6 +19,7 @@ __all__ = [
     "Variable",
     "expectation",
     "fitted",
+    "is_address",
     "read_api",
     "request_of",
 ]

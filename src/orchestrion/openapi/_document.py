@@ -1,5 +1,6 @@
 """A document: read once, its operations found by name."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -87,6 +88,11 @@ def read_api(text: bytes, *, base: str = "") -> Api:
             raise _bad(f"Two operations are called {name!r}.")
         places[name] = place
     return Api(origin=origin, dialect=_dialect(root), places=places, root=root, base=base)
+
+
+def is_address(place: str) -> bool:
+    """Whether a document is somewhere on the network, and not a file."""
+    return re.match(r"(?i:https?)://", place) is not None
 
 
 def _dialect(root: Mapping[str, Json]) -> Dialect:

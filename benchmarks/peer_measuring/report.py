@@ -148,13 +148,22 @@ def _aims(results: Sequence[Result], kind: Kind) -> list[str]:
     ]
     if ours is None or not peers:
         return [*lines, "Nothing to compare: ours or every peer is missing."]
+    alike = [each for each in peers if not each.subject.own_store]
+    apart = [each for each in peers if each.subject.own_store]
+    for group, where in ((alike, "on the same store"), (apart, "on a store of its own")):
+        lines += _compared(ours, group, kind, where)
+    return lines
+
+
+def _compared(ours: Result, peers: Sequence[Result], kind: Kind, where: str) -> list[str]:
+    if not peers:
+        return []
     fastest, thriftiest = max(peers, key=lambda each: each.median(rate)), min(peers, key=lambda each: each.median(cpu))
     faster, thriftier = ours.median(rate) / fastest.median(rate), thriftiest.median(cpu) / ours.median(cpu)
     return [
-        *lines,
-        f"{_verdict(faster >= AIM[kind])}: at least {AIM[kind]} times the best peer's steps/s; "
+        f"{_verdict(faster >= AIM[kind])}: at least {AIM[kind]} times the steps/s of the best peer {where}: "
         f"it is {faster:.1f} times {fastest.subject.name}'s",
-        f"{_verdict(thriftier >= AIM_CPU)}: at most 1/{AIM_CPU} of any peer's CPU a step; "
+        f"{_verdict(thriftier >= AIM_CPU)}: at most 1/{AIM_CPU} of the CPU a step of any peer {where}: "
         f"it is 1/{thriftier:.1f} of {thriftiest.subject.name}'s",
     ]
 

@@ -35,6 +35,8 @@ class Subject:
     where: Mapping[str, Any] = field(default_factory=dict[str, Any])
     alike: bool = True
     """Whether each step is recorded before the next one begins."""
+    own_store: bool = False
+    """Whether it keeps its record in a store that it brings with it, and not in SQLite or PostgreSQL."""
 
     @property
     def ours(self) -> bool:
@@ -100,6 +102,7 @@ SUBJECTS: Sequence[Subject] = (
         kind="file",
         environment="restate",
         program="restate_steps.py",
+        own_store=True,
         candidates=[
             Candidate(concurrency=200),
             Candidate(concurrency=200, processes=2),

@@ -18,6 +18,7 @@ from orchestrion.core import (
     EntryKind,
     EntryStatus,
     Faulted,
+    History,
     Invocation,
     Journal,
     Json,
@@ -500,6 +501,78 @@ async def test_cancel_travels_down() -> None:
     assert child.status is RunStatus.CANCELLED
     (request,) = await journal.requests()
     assert request.status is RequestStatus.WITHDRAWN
+
+
+async def leaving_a_child(run: Run, effects: Effects) -> Datum:
+    if run.workflow == "child":
+        return Datum(
+            f"child of {(await effects.ask('/do/0/ask#1', '/do/0/ask', Question(kind='human', title='?'))).by}"
+        )
+    start = ChildStart(namespace="test", name="child", version="1.0.0", input=Datum(), awaited=False)
+    await effects.child("/do/0/sub#1", "/do/0/sub", start)
+    if run.input == "wait":
+        await effects.sleep("/do/1/nap#1", "/do/1/nap", 3600)
+    return Datum("done")
+
+
+async def test_a_child_that_nobody_waits_for_goes_on_when_its_parent_has_ended() -> None:
+    journal, child = MemoryJournal(SystemClock()), derived_id("r1", "/do/0/sub#1")
+    async with Stage(children=frozenset({"child"})).engine(journal, leaving_a_child) as engine:
+        run = await engine.start(new_run("r1"))
+        assert (await asyncio.wait_for(engine.settle(run.id), 5)).output == "done"
+        assert (await asyncio.wait_for(engine.settle(child), 5)).status is RunStatus.WAITING
+        (request,) = await journal.requests(status=RequestStatus.OPEN)
+        await engine.answer(request.id, Answer(verdict="answered", by="ana", at=0))
+        assert (await asyncio.wait_for(engine.settle(child), 5)).output == "child of ana"
+
+
+async def test_a_cancel_reaches_the_children_that_nobody_waits_for() -> None:
+    journal = MemoryJournal(SystemClock())
+    async with Stage(children=frozenset({"child"})).engine(journal, leaving_a_child) as engine:
+        run = await engine.start(new_run("r1", value="wait"))
+        await engine.settle(run.id)
+        await engine.cancel(run.id, "ana")
+        assert (await asyncio.wait_for(engine.settle(run.id), 5)).status is RunStatus.CANCELLED
+        child = await asyncio.wait_for(engine.settle(derived_id("r1", "/do/0/sub#1")), 5)
+    assert child.status is RunStatus.CANCELLED
+
+
+class SlowClaims:
+    """A journal whose claims take until `go` is set."""
+
+    def __init__(self, inner: Journal) -> None:
+        self._inner = inner
+        self.claims = 0
+        self.go = asyncio.Event()
+        self.claiming = asyncio.Event()
+
+    async def claim(self, run_id: str) -> History | None:
+        self.claims += 1
+        self.claiming.set()
+        await self.go.wait()
+        return await self._inner.claim(run_id)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+
+async def test_a_run_that_is_woken_while_it_is_being_claimed_is_taken_once() -> None:
+    """Taken twice, its tree counted as busy for ever, and whoever waited for it waited in vain."""
+    slow = SlowClaims(cast("Journal", MemoryJournal(SystemClock())))
+    slow.go.set()
+    async with Stage(children=frozenset({"child"})).engine(cast("Journal", slow), parent_and_child) as engine:
+        await engine.settle((await engine.start(new_run("r1"))).id)
+        child = await engine.settle(derived_id("r1", "/do/0/sub#1"))
+        slow.go.clear()
+        slow.claiming.clear()
+        before = slow.claims
+        engine.advance(child)
+        await slow.claiming.wait()
+        engine.advance(child)
+        await asyncio.sleep(0)
+        assert slow.claims == before + 1
+        slow.go.set()
+        assert (await asyncio.wait_for(engine.settle("r1"), 5)).status is RunStatus.WAITING
 
 
 # --- intents without outcome ---

@@ -158,6 +158,39 @@ async def test_11_compensation_undoes_what_was_exported_and_ends_in_raise() -> N
     )
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        "      - each: { for: { each: n, in: '${ [1] }' }, do: [BOOK, FAIL] }\n",
+        "      - bounded: { timeout: { after: { hours: 1 } }, do: [BOOK, FAIL] }\n",
+        "      - inner: { try: [FAIL2], catch: { do: [BOOK, FAIL] } }\n",
+    ],
+    ids=["for", "timeout", "catch"],
+)
+async def test_11_what_was_exported_before_a_failure_is_undone_wherever_it_stood(around: str) -> None:
+    book = "{ book: { set: { receipt: 7 }, export: { as: '${ . }' } } }"
+    fail = "{ fail: { raise: { error: { type: 'https://example.com/no', status: 409 } } } }"
+    again = fail.replace("fail:", "before:")
+    run = await walk(
+        "do:\n  - saga:\n      try:\n"
+        + around.replace("FAIL2", again).replace("BOOK", book).replace("FAIL", fail)
+        + "      catch: { do: [ { undo: { set: { undone: '${ $context.receipt }' } } } ] }\n"
+    )
+    assert run.output == {"undone": 7}
+
+
+async def test_11_what_a_deadline_cut_off_leaves_no_export() -> None:
+    """A later walk finds that the deadline came first and does not enter the task: it could not know."""
+    run = await walk(
+        "do:\n  - saga:\n      try:\n"
+        "      - late:\n          timeout: { after: { milliseconds: 10 } }\n          do:\n"
+        "          - book: { set: { receipt: 7 }, export: { as: '${ . }' } }\n"
+        "          - nap: { wait: { hours: 1 } }\n"
+        "      catch: { do: [ { undo: { set: { undone: '${ $context.receipt }' } } } ] }\n"
+    )
+    assert run.output == {"undone": None}
+
+
 async def test_12_now_is_when_the_task_started_as_recorded() -> None:
     journal = MemoryJournal(SystemClock())
     document = read_document(
@@ -210,6 +243,14 @@ async def test_exit_leaves_the_list_and_end_the_workflow() -> None:
         "  - c: { set: { c: '${ .a }' }, then: end }\n  - d: { set: { d: 1 } }\n"
     )
     assert run.output == {"c": 1}
+
+
+async def test_a_branch_may_end_the_workflow() -> None:
+    run = await walk(
+        "do:\n  - both: { fork: { branches: [ { a: { set: { x: 1 }, then: end } }, { b: { set: { x: 2 } } } ] } }\n"
+        "  - never: { set: { x: 3 } }\n"
+    )
+    assert run.output == [{"x": 1}, {"x": 2}]
 
 
 async def test_a_finished_iteration_is_not_walked_again() -> None:

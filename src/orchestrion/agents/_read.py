@@ -96,7 +96,7 @@ def agent_schema() -> dict[str, Json]:
 
 
 def _rules(playbook: Playbook) -> Json:
-    return cast("Json", playbook.model_dump(mode="json", by_alias=True))
+    return cast("Json", playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
 def _named_playbooks(definition: AgentDefinition) -> list[str]:

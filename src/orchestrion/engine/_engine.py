@@ -109,6 +109,8 @@ class Engine:
         self._lifecycle = lifecycle
         self._walks: dict[str, Walk] = {}
         self._hosts: set[asyncio.Task[None]] = set()
+        self._refreshing: set[asyncio.Task[None]] = set()
+        """Runs in memory that are looking at their news. They are no hosts: they take up no place."""
         self._ready: deque[str] = deque()
         self._queued: set[str] = set()
         self._in_hand: set[str] = set()
@@ -316,19 +318,19 @@ class Engine:
         self._alarms.stop()
         for walk in self._walks.values():
             walk.root.closed = True
-        if self._hosts:
-            await asyncio.wait(self._hosts, timeout=0.5)
+        if busy := [*self._hosts, *self._refreshing]:
+            await asyncio.wait(busy, timeout=0.5)
         for walk in list(self._walks.values()):
             walk.end(Ending.STOPPED)
-        if self._hosts:
-            await asyncio.wait(self._hosts, timeout=GRACE_S)
+        if busy := [*self._hosts, *self._refreshing]:
+            await asyncio.wait(busy, timeout=GRACE_S)
         self._tell_watchers(list(self._watchers))
 
     def tasks(self) -> set["asyncio.Task[Any]"]:
         """What runs on its behalf right now."""
         walking = {walk.main for walk in self._walks.values() if walk.main is not None}
         routing = [self._routing] if self._routing is not None else []
-        return {task for task in [*self._hosts, *walking, *routing] if not task.done()}
+        return {task for task in [*self._hosts, *self._refreshing, *walking, *routing] if not task.done()}
 
     # --- taking runs up ---
 
@@ -563,11 +565,17 @@ class Engine:
     def _after_commit(self, run_id: str, root: str) -> None:
         walk = self._walks.get(run_id)
         if walk is not None and walk.ending is None:
-            refreshing = asyncio.ensure_future(walk.refresh())
-            self._hosts.add(refreshing)
-            refreshing.add_done_callback(self._hosts.discard)
+            refreshing = asyncio.ensure_future(self._refresh(walk))
+            self._refreshing.add(refreshing)
+            refreshing.add_done_callback(self._refreshing.discard)
         else:
             self._wake(run_id, root)
+
+    async def _refresh(self, walk: Walk) -> None:
+        try:
+            await walk.refresh()
+        except OrchestrionError as error:
+            walk.stop(error)
 
     def _moving(self, root: str, *, events: bool) -> bool:
         """Whether something of this tree of runs will happen soon without anybody's doing."""

@@ -21,6 +21,7 @@ from orchestrion.spec import (
     CallTask,
     DoTask,
     EmitTask,
+    End,
     ForkTask,
     ForTask,
     ListenTask,
@@ -174,7 +175,9 @@ async def _fork(interpreter: "Interpreter", strand: Strand, task: ForkTask, key:
             if saved is not None:
                 return from_finished(saved)[0]
             line = strand.inside(effects=effects)
-            passed, _ = await interpreter.task(line, inner, f"{branch_key}/{inner.name}#1", given)
+            passed, then = await interpreter.task(line, inner, f"{branch_key}/{inner.name}#1", given)
+            if isinstance(then, End):
+                passed = Passed(passed.output, end=True)
             effects.save(f"{branch_key}/done", finished(passed, Datum()), Finished(under=[branch_key]))
             return passed
 

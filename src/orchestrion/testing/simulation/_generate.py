@@ -234,6 +234,9 @@ class Generator:
         inside = replace(place, depth=place.depth + 1, branch=True)
         count = self.random.randint(2, 3)
         branches = [self._task(self._kind(inside), inside) for _ in range(count)]
+        for branch in branches:
+            if self._chance(0.04):
+                branch[_name_of(branch)]["then"] = "end"
         return {"fork": {"branches": branches, "compete": self._chance(0.45)}}
 
     def _try(self, name: str, place: _Place) -> Node:

@@ -165,6 +165,7 @@ def test_the_version_follows_everything_that_decides_behaviour() -> None:
 
     same = version(text, DESK)
     assert version("# a comment\n" + text, DESK) == same
+    assert version(text + "limits: {}\n", DESK) == same, "what is said without saying anything changes nothing"
     assert version(text, DESK.replace("Bye", "Ciao")) != same
     assert version(text.replace("d = :day", "d > :day"), DESK) != same
 

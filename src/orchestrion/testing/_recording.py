@@ -6,46 +6,26 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, cast
 
-from orchestrion.core import (
-    Answer,
-    Ask,
-    Begin,
-    CancelRun,
-    Clock,
-    CloseRequests,
-    Datum,
-    Entry,
-    EntryKind,
-    EntryStatus,
-    Journal,
-    Json,
-    Message,
-    Move,
-    Put,
-    Question,
-    Request,
-    RequestStatus,
-    Run,
-    RunStatus,
-    SetRun,
-    Tell,
-    Write,
-    labels_from,
-    labels_json,
-)
+from orchestrion import core
+from orchestrion.core import Clock, Datum, Journal, Json, Write, labels_from, labels_json
 
 CHANGES = frozenset(
-    {"keep_document", "start", "copy", "claim", "write", "rest", "release", "answer", "cancel", "retry"}
+    {
+        "keep_document",
+        "start",
+        "copy",
+        "claim",
+        "write",
+        "rest",
+        "release",
+        "answer",
+        "cancel",
+        "retry",
+        "receive",
+        "deliver",
+    }
 )
 """The methods of a journal that change it."""
-
-_WORDS: Mapping[str, type] = {
-    kind.__name__: kind
-    for kind in (
-        Answer, Ask, Begin, CancelRun, CloseRequests, Entry, EntryKind, EntryStatus, Message, Move, Put, Question,
-        Request, RequestStatus, Run, RunStatus, SetRun, Tell,
-    )
-}  # fmt: skip
 
 Change = Mapping[str, Json]
 
@@ -69,7 +49,7 @@ class RecordingJournal:
 
         def recorded(*args: Any, **named: Any) -> Any:
             at = self._clock.now()
-            self.changes.append({"change": name, "at": at, "args": to_json(args), "named": to_json(named)})
+            self.changes.append({"change": name, "at": at, "args": to_json(list(args)), "named": to_json(named)})
             return method(*args, **named)
 
         return recorded
@@ -103,6 +83,8 @@ def to_json(value: Any) -> Json:
             "$": type(value).__name__,
             **{name: to_json(inner) for name, inner in given.items() if inner is not None},
         }
+    if isinstance(value, tuple):
+        return {"$": "tuple", "of": [to_json(inner) for inner in cast("tuple[Any, ...]", value)]}
     if isinstance(value, Mapping):
         return {name: to_json(inner) for name, inner in cast("Mapping[str, Any]", value).items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -116,14 +98,22 @@ def from_json(value: Json) -> Any:
         match value.get("$"):
             case None:
                 return {name: from_json(inner) for name, inner in value.items()}
+            case "tuple":
+                return tuple(from_json(value["of"]))
             case "Datum":
                 return Datum(value["value"], labels_from(value["labels"]))
             case name if "is" in value:
-                return _WORDS[cast("str", name)](value["is"])
+                return _word(name)(value["is"])
             case name:
-                return _WORDS[cast("str", name)](
-                    **{member: from_json(inner) for member, inner in value.items() if member != "$"}
-                )
+                return _word(name)(**{member: from_json(inner) for member, inner in value.items() if member != "$"})
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [from_json(inner) for inner in value]
     return value
+
+
+def _word(name: Json) -> type:
+    """A type of the core by its name."""
+    found = getattr(core, str(name))
+    if not (is_dataclass(found) or issubclass(found, Enum)):
+        raise core.BugError("no-word", f"{name!r} is not one of the journal's words.")
+    return found

@@ -20,6 +20,8 @@ class Told:
     """Somebody cancels it once it waits."""
     retry: bool = False
     """Somebody tries it again once it has failed."""
+    events: tuple[tuple[str, Json], ...] = ()
+    """Type and data of what somebody sends once it waits."""
     killed_at: int | None = None
     """The write before which the process dies."""
     head: str = ""
@@ -118,6 +120,14 @@ STORED: tuple[Told, ...] = (
 - sub: { run: { workflow: { namespace: stored, name: http, version: '1.0.0', input: { x: '${ .x }' } } } }
 - aside: { run: { workflow: { namespace: stored, name: wait-and-emit, version: '1.0.0' }, await: false } }
 """),
+    Told(name="listen", do="""\
+- one: { listen: { to: { one: { with: { type: com.example.order } } } }, export: { as: '${ { order: .[0].id } }' } }
+- both:
+    listen: { to: { all: [ { with: { type: com.example.paid, data: { id: '${ $context.order }' } } }, { with: { type: com.example.packed } } ] }, read: envelope }
+    foreach: { item: event, do: [ { note: { set: { got: '${ $event.type }' } } } ] }
+- last: { listen: { to: { any: [ { with: { type: com.example.note } } ], until: { one: { with: { type: com.example.done } } } } } }
+""", events=(("com.example.order", {"id": 7}), ("com.example.packed", None), ("com.example.paid", {"id": 8}), ("com.example.paid", {"id": 7}),
+        ("com.example.note", "a"), ("com.example.note", "b"), ("com.example.done", None))),
     Told(name="cancelled", do="- both:\n    fork:\n      branches:\n        - sub: { run: { workflow: { namespace: stored, name: human, version: '1.0.0' } } }\n        - nap: { wait: { hours: 1 } }\n",
         cancel=True),
     Told(name="tried-again", do=_post("flaky", "/flaky") + _post("after", "/after"), retry=True),

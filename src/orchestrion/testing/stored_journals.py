@@ -45,6 +45,7 @@ from orchestrion.core import (
     RunStatus,
     SetRun,
     SystemClock,
+    event_of,
     is_composite,
     labels_from,
 )
@@ -167,13 +168,17 @@ async def recorded_entries(stored: StoredJournal) -> Mapping[str, tuple[str, str
 
 
 def _essence(entries: Iterable[Entry]) -> Mapping[str, tuple[str, str, Json]]:
-    return {entry.key: (entry.kind.value, entry.status.value, entry.output) for entry in entries}
+    """How far a listener has looked is its own affair."""
+    return {
+        entry.key: (entry.kind.value, entry.status.value, None if entry.kind is EntryKind.LISTEN else entry.output)
+        for entry in entries
+    }
 
 
 async def _go_on(app: App, stored: StoredJournal, after: int) -> Run:
     """Play on until the run ends, with people doing what they did."""
     later = stored.changes[after:]
-    deeds = deque(change for change in later if change["change"] in {"cancel", "retry"})
+    deeds = deque(change for change in later if change["change"] in {"cancel", "retry", "receive"})
     said = {
         cast("str", args[0]): cast("Answer", args[1])
         for change in stored.changes
@@ -184,13 +189,25 @@ async def _go_on(app: App, stored: StoredJournal, after: int) -> Run:
         if run is not None:
             app.engine.advance(run)
     while True:
-        run = await app.engine.settle(stored.root)
+        await app.engine.routed()
+        run = await app.engine.settle(stored.root, events=True)
         answered = await _answer(app, said)
         if not answered and deeds and (run.status is RunStatus.FAULTED or not run.status.ended):
             deed = deeds.popleft()
-            await (app.engine.cancel if deed["change"] == "cancel" else app.engine.retry)(stored.root, "ana")
+            await _do(app, deed)
         elif not answered:
             return run
+
+
+async def _do(app: App, deed: Change) -> None:
+    first, *_ = cast("Sequence[Any]", from_json(deed["args"]))
+    match deed["change"]:
+        case "cancel":
+            await app.engine.cancel(first, "ana")
+        case "retry":
+            await app.engine.retry(first, "ana")
+        case _:
+            await app.engine.receive(first)
 
 
 async def _answer(app: App, said: Mapping[str, Answer]) -> bool:
@@ -307,9 +324,10 @@ async def _start(app: App, told: Told) -> Run:
 
 
 async def _play(app: App, told: Told) -> Run:
-    run = await _start(app, told)
+    run, events = await _start(app, told), deque(told.events)
     while True:
-        run = await app.engine.settle(run.id)
+        await app.engine.routed()
+        run = await app.engine.settle(run.id, events=True)
         if run.status is RunStatus.FAULTED and told.retry:
             await app.engine.retry(run.id, "ana")
             continue
@@ -317,6 +335,11 @@ async def _play(app: App, told: Told) -> Run:
             return run
         if told.cancel:
             await app.engine.cancel(run.id, "ana")
+            continue
+        if events:
+            kind, content = events.popleft()
+            sent: Json = {"source": "/people", "id": f"event {len(events)}", "type": kind, "data": content}
+            await app.engine.receive(event_of(sent, now=app.clock.now()))
             continue
         for request in await app.journal.requests(status=RequestStatus.OPEN):
             await app.engine.answer(request.id, _said(request, told, app.clock.now()))

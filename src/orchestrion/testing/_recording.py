@@ -113,7 +113,7 @@ def from_json(value: Json) -> Any:
 
 def _word(name: Json) -> type:
     """A type of the core by its name."""
-    found = getattr(core, str(name))
-    if not (is_dataclass(found) or issubclass(found, Enum)):
-        raise core.BugError("no-word", f"{name!r} is not one of the journal's words.")
+    found: object = getattr(core, str(name))
+    if not isinstance(found, type) or not (is_dataclass(found) or issubclass(found, Enum)):
+        raise TypeError(f"{name!r} is not one of the journal's words")
     return found

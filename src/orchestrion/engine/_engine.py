@@ -40,7 +40,7 @@ from ._effects import Outside
 from ._endings import finish, finish_cancelled, finish_stopped
 from ._lifecycle import began
 from ._mocks import DryRun
-from ._router import Router, Routing
+from ._router import Rounds, Router, Routing
 from ._semantics import foreign_semantics
 from ._walk import Ending, Walk, WalkStopped
 
@@ -124,9 +124,8 @@ class Engine:
         self._watched: Counter[str] = Counter()
         self._reserved = 0
         """Places promised to runs that are being accepted."""
-        self._router = Router(journal, routing, self._spread) if routing is not None else None
-        self._routing: asyncio.Task[None] | None = None
-        self._route_again = False
+        router = Router(journal, routing, self._spread) if routing is not None else None
+        self._rounds = Rounds(router, broke=self._break, done=lambda: self._tell_watchers(list(self._watchers)))
         self._stirred: set[str] = set()
         """Roots of the trees that move because of an event."""
         self._reached: list[str] = []
@@ -141,7 +140,7 @@ class Engine:
             raise foreign
         await self._journal.release()
         self._journal.when_deposed(self._deposed)
-        self._route_soon()
+        self._rounds.soon()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -199,17 +198,17 @@ class Engine:
     async def receive(self, event: Event) -> bool:
         """Take in an event from outside; False when it is known already. Who wants it hears of it soon."""
         new = await self._journal.receive(event)
-        self._route_soon()
+        self._rounds.soon()
         return new
 
     async def routed(self) -> None:
         """Wait until it is decided about every event received so far who hears of it."""
-        while self._routing is not None and self.broken is None:
-            await asyncio.wait([self._routing])
+        while self._rounds.task is not None and self.broken is None:
+            await asyncio.wait([self._rounds.task])
 
     async def calm(self) -> None:
         """Wait until nothing moves any more because of an event."""
-        while self.broken is None and not self._stopping and (self._routing is not None or self._stirred):
+        while self.broken is None and not self._stopping and (self._rounds.task is not None or self._stirred):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._watchers.setdefault("", []).append(future)
             await future
@@ -303,7 +302,7 @@ class Engine:
         """Look for what other processes wrote: events, answers and cancels. Whether any has written at all."""
         changed = await self._journal.foreign_change()
         if changed:
-            self._route_soon()
+            self._rounds.soon()
             for walk in list(self._walks.values()):
                 await walk.refresh()
         return changed
@@ -313,8 +312,7 @@ class Engine:
         self._stopping = True
         self._ready.clear()
         self._queued.clear()
-        if self._routing is not None:
-            await asyncio.wait([self._routing], timeout=GRACE_S)
+        await self._rounds.stop(GRACE_S)
         self._alarms.stop()
         for walk in self._walks.values():
             walk.root.closed = True
@@ -329,7 +327,7 @@ class Engine:
     def tasks(self) -> set["asyncio.Task[Any]"]:
         """What runs on its behalf right now."""
         walking = {walk.main for walk in self._walks.values() if walk.main is not None}
-        routing = [self._routing] if self._routing is not None else []
+        routing = [self._rounds.task] if self._rounds.task is not None else []
         return {task for task in [*self._hosts, *self._refreshing, *walking, *routing] if not task.done()}
 
     # --- taking runs up ---
@@ -513,7 +511,7 @@ class Engine:
                 case Tell(run_id=other) | CancelRun(run_id=other):
                     self._after_commit(other, root)
                 case Publish():
-                    self._route_soon()
+                    self._rounds.soon()
                 case _:
                     pass
 
@@ -532,31 +530,6 @@ class Engine:
             self._stirred.discard(root)
             if not self._stirred:
                 self._tell_watchers(list(self._watchers))
-
-    def _route_soon(self) -> None:
-        """Route what was received. Something may have come while the last look was on its way: then look again."""
-        if self._router is None or self._stopping:
-            return
-        self._route_again = True
-        if self._routing is None:
-            self._routing = asyncio.ensure_future(self._route(self._router))
-
-    async def _route(self, router: Router) -> None:
-        try:
-            while self._route_again and not self._stopping:
-                self._route_again = False
-                await router.route_all()
-        except TransientError as error:
-            log.warning("Events wait to be routed: %s", error)
-            asyncio.get_running_loop().call_later(RETRY_STORE_S, self._route_soon)
-        except OrchestrionError as error:
-            self._break(error)
-        except Exception as error:
-            log.exception("Events cannot be routed")
-            self._break(BugError("engine-broke", f"The engine failed to route an event: {type(error).__name__}."))
-        finally:
-            self._routing = None
-            self._tell_watchers(list(self._watchers))
 
     def _engage(self, run_id: str, by: Run) -> None:
         if run_id not in self._in_hand:
@@ -582,7 +555,7 @@ class Engine:
         if self._stopping:
             return False
         soon = self._clock.now() + NEAR_S
-        if events and (self._routing is not None or self._stirred):
+        if events and (self._rounds.task is not None or self._stirred):
             return True
         return root in self._busy or self._alarms.before(root, soon)
 

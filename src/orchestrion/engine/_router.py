@@ -1,11 +1,13 @@
 """Routing: of every event it is decided once who hears of it, in the process that owns the store."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from orchestrion.core import (
+    BugError,
     Event,
     EventFilter,
     Gathered,
@@ -15,6 +17,7 @@ from orchestrion.core import (
     Route,
     Run,
     Start,
+    TransientError,
     UserError,
     Woken,
     expectation,
@@ -22,6 +25,7 @@ from orchestrion.core import (
 
 log = logging.getLogger(__name__)
 
+RETRY_STORE_S = 1.0
 AT_ONCE = 100
 """Events routed in one transaction."""
 
@@ -53,6 +57,51 @@ class Routing(Protocol):
     async def fits(self, event: Event) -> tuple[Sequence[Fit], Sequence[str]]:
         """What the event starts, and what went wrong while that was found out."""
         ...
+
+
+class Rounds:
+    """Rounds of routing, one at a time: each goes on until nothing is unrouted."""
+
+    def __init__(
+        self, router: "Router | None", *, broke: Callable[[OrchestrionError], None], done: Callable[[], None]
+    ) -> None:
+        self._router = router
+        self._broke = broke
+        self._done = done
+        self._again = False
+        self._stopped = False
+        self.task: asyncio.Task[None] | None = None
+
+    def soon(self) -> None:
+        """Route what was received. Something may have come while the last look was on its way: then look again."""
+        if self._router is None or self._stopped:
+            return
+        self._again = True
+        if self.task is None:
+            self.task = asyncio.ensure_future(self._route(self._router))
+
+    async def stop(self, timeout_s: float) -> None:
+        """Begin no more, and let the one in hand finish."""
+        self._stopped = True
+        if self.task is not None:
+            await asyncio.wait([self.task], timeout=timeout_s)
+
+    async def _route(self, router: "Router") -> None:
+        try:
+            while self._again and not self._stopped:
+                self._again = False
+                await router.route_all()
+        except TransientError as error:
+            log.warning("Events wait to be routed: %s", error)
+            asyncio.get_running_loop().call_later(RETRY_STORE_S, self.soon)
+        except OrchestrionError as error:
+            self._broke(error)
+        except Exception as error:
+            log.exception("Events cannot be routed")
+            self._broke(BugError("engine-broke", f"The engine failed to route an event: {type(error).__name__}."))
+        finally:
+            self.task = None
+            self._done()
 
 
 class Router:

@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from measuring import say
+
 from orchestrion.store import Store
 
 
@@ -62,4 +64,4 @@ def generate(path: Path, runs: int, *, entries: int = 2, now: float | None = Non
 if __name__ == "__main__":
     began = time.perf_counter()
     generate(Path(sys.argv[1]), int(sys.argv[2]))
-    sys.stdout.write(f"{time.perf_counter() - began:.1f} s, {Path(sys.argv[1]).stat().st_size / 1e6:,.0f} MB\n")
+    say({"seconds": round(time.perf_counter() - began, 1), "mb": round(Path(sys.argv[1]).stat().st_size / 1e6)})

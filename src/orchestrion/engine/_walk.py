@@ -195,7 +195,7 @@ class Walk:
         if len(entries) >= self._sweep_at:
             self._sweep()
         if self.main is not None and (len(entries) > MOST_ENTRIES or self._written > MOST_WRITTEN):
-            raise Faulted(_too_long(len(entries)))
+            raise Faulted(_too_long())
 
     def _lighten(self, kept: Sequence[Entry]) -> None:
         """Large values that the store has now need no place in memory."""
@@ -374,17 +374,12 @@ class Walk:
         return writes
 
 
-def _too_long(held: int) -> Problem:
-    detail = (
-        f"This run holds more than {MOST_ENTRIES:,} entries that are not in finished iterations."
-        if held > MOST_ENTRIES
-        else f"This run has more than {MOST_WRITTEN:,} entries."
-    )
+def _too_long() -> Problem:
     return Problem(
         type="urn:orchestrion:problem:run-too-long",
         status=507,
         title="Run too long",
-        detail=detail,
+        detail=f"This run has more than {MOST_ENTRIES:,} entries outside finished iterations, or {MOST_WRITTEN:,} in all.",
         code="run-too-long",
         hint="Split the work into child workflows.",
     )

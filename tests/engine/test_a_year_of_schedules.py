@@ -41,8 +41,8 @@ def utc(text: str) -> float:
 
 
 YEAR = (utc("2026-01-01"), utc("2027-01-01"))
-SPRING = (utc("2026-03-22"), utc("2026-04-10"))
-AUTUMN = (utc("2026-09-28"), utc("2026-11-05"))
+SPRING = (utc("2026-03-26"), utc("2026-04-07"))
+AUTUMN = (utc("2026-10-21"), utc("2026-11-04"))
 
 
 def fifty(chance: random.Random) -> list[Planned]:

@@ -6,10 +6,13 @@ To store those of a new release: python -m orchestrion.testing.stored_journals t
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 
 from orchestrion.app import Rooms
+from orchestrion.core import Datum
 from orchestrion.interpreter import SEMANTICS
 from orchestrion.testing.stored_journals import PROJECT, StoredJournal, Walked, opened, recorded_entries, walk_again
 
@@ -52,6 +55,23 @@ async def test_every_state_it_was_in_leads_to_the_same_end(path: Path, rooms: Ma
     for after in range(stored.first, stored.last):
         walked = await walk_again(stored, rooms[path.parent.name], after=after)
         assert end_of(walked) == stored.end, f"after {after} changes"
+
+
+async def test_a_change_of_what_a_task_means_is_noticed(
+    rooms: Mapping[str, Rooms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original: Any = resolve_name("orchestrion.interpreter._evaluate:Evaluation.template")
+
+    async def otherwise(self: Any, template: Any, dot: Datum, extra: Any = None) -> Datum:
+        """Every object that a document makes has one member more."""
+        made = await original(self, template, dot, extra)
+        return Datum({**made.value, "more": True}, made.labels) if isinstance(made.value, dict) else made
+
+    monkeypatch.setattr("orchestrion.interpreter._evaluate.Evaluation.template", otherwise)
+    path = next(path for path in PATHS if path.stem == "set-switch-do")
+    stored = StoredJournal.load(path)
+    walked = await walk_again(stored, rooms[path.parent.name], after=stored.last - 1)
+    assert end_of(walked) != stored.end
 
 
 def test_every_journal_of_these_semantics_is_tried() -> None:

@@ -16,6 +16,7 @@ from orchestrion.core import (
     Nature,
     Outcome,
     Problem,
+    merge_labels,
     move_labels,
 )
 from orchestrion.egress import Egress
@@ -163,10 +164,11 @@ class A2a:
         call = _Call(invocation, effects)
         interfaces, policy, once = await call.reach(arguments)
         method = str(arguments["method"])
-        labels = move_labels(invocation.arguments.part("/parameters"), "/parameters")
+        where = {"/interfaces": interfaces.every_label()} if interfaces.labels else {}
+        labels = merge_labels([move_labels(invocation.arguments.part("/parameters"), "/parameters"), where])
         request: dict[str, Json] = {
             "method": method,
-            "interfaces": interfaces,
+            "interfaces": interfaces.value,
             "parameters": arguments.get("parameters") or {},
             **({"authentication": policy} if policy else {}),
         }
@@ -174,7 +176,8 @@ class A2a:
         found = cast("Mapping[str, Json]", answer.output.value)
         if method != "message/send" or found.get("kind") != "task":
             return answer
-        return await call.wait(answer, {**request, "method": "tasks/get", "parameters": {"id": found.get("id")}})
+        look: Json = {**request, "method": "tasks/get", "parameters": {"id": found.get("id")}}
+        return await call.wait(answer, Datum(look, merge_labels([where, {"/parameters": answer.output.every_label()}])))
 
 
 class _Call:
@@ -197,7 +200,7 @@ class _Call:
             )
         )
 
-    async def reach(self, arguments: Mapping[str, Json]) -> tuple[list[Json], Json, bool | None]:
+    async def reach(self, arguments: Mapping[str, Json]) -> tuple[Datum, Json, bool | None]:
         """Where and how the agent is reached, with which authentication, and whether its messages count once.
 
         Credentials for the card go to the agent only if it is at the same place. Beside a card, `server` is ignored.
@@ -205,7 +208,9 @@ class _Call:
         card = arguments.get("agentCard")
         if not isinstance(card, Mapping):
             server, policy = _endpoint(arguments.get("server"))
-            return [{"url": server, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}], policy, None
+            spoken: Json = [{"url": server, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]
+            given = Datum(spoken, self._invocation.arguments.part("/server"))
+            return given, policy, None
         labels = self._invocation.arguments.part("/agentCard/endpoint")
         read = await self.ask(
             "card", Datum({"method": "card", "endpoint": card.get("endpoint")}, move_labels(labels, "/endpoint"))
@@ -217,9 +222,10 @@ class _Call:
         interfaces = cast("list[Mapping[str, Json]]", found["interfaces"])
         here = [each for each in interfaces if _origin(str(each.get("url"))) == _origin(url)]
         chosen = here or interfaces
-        return list[Json](chosen[:1]), policy if here else None, True if found.get("once") is True else None
+        place = Datum(list[Json](chosen[:1]), read.output.labels)
+        return place, policy if here else None, True if found.get("once") is True else None
 
-    async def wait(self, answer: Outcome, look: dict[str, Json]) -> Outcome:
+    async def wait(self, answer: Outcome, look: Datum) -> Outcome:
         """The task once it has ended. Raises: Faulted for an end that is no success."""
         number = 0
         while True:
@@ -233,7 +239,7 @@ class _Call:
                     await self._effects.sleep(
                         f"{self._invocation.key}/wait/{number}", self._invocation.task, _pause(number)
                     )
-                    answer = await self.ask(f"look/{number}", Datum(look))
+                    answer = await self.ask(f"look/{number}", look)
                     number += 1
                 case _:
                     raise _ended(state or "UNSPECIFIED", task)

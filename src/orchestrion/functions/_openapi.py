@@ -215,7 +215,7 @@ class OpenApi:
         operation = Operation.model_validate(found[name])
         given = checked(operation, cast("Mapping[str, Json]", arguments.get("parameters") or {}))
         labels = sub_labels(invocation.arguments.labels, "/parameters")
-        every = frozenset[str]().union(*labels.values())
+        every = described.output.every_label().union(*labels.values())
         request = request_of(
             operation,
             given,

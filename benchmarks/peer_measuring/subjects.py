@@ -82,7 +82,7 @@ SUBJECTS: Sequence[Subject] = (
         kind="file",
         environment="dbos",
         program="dbos_steps.py",
-        candidates=[_threads(4), _threads(1), _threads(4, 2), _threads(16), _loop(16)],
+        candidates=[_threads(4), _loop(16), _threads(1), _threads(16), _threads(4, 2)],
     ),
     Subject(
         name="langgraph-sqlite",
@@ -138,7 +138,7 @@ SUBJECTS: Sequence[Subject] = (
         kind="postgres",
         environment="dbos",
         program="dbos_steps.py",
-        candidates=[_threads(8), _threads(8, 2), _threads(16, 2), _threads(32), _loop(32)],
+        candidates=[_threads(8), _threads(16, 2), _threads(8, 2), _threads(32), _loop(32)],
     ),
     Subject(
         name="langgraph-postgres",

@@ -38,7 +38,7 @@ def part(name: str, *arguments: object) -> Figures:
 
 def measure(folder: Path) -> Figures:
     waiting, items, small, many, old = (
-        (3_000, 1_000, 1_000, 50_000, 10_000) if QUICK else (100_000, 10_000, 1_000, 1_000_000, 100_000)
+        (1_200, 1_000, 1_000, 20_000, 5_000) if QUICK else (100_000, 10_000, 1_000, 1_000_000, 100_000)
     )
     found: Figures = {"grow": part("waiting", "grow", folder / "waiting", waiting)}
     found["wake"] = part("waiting", "wake", folder / "waiting")

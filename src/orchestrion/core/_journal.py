@@ -492,7 +492,10 @@ class Journal(EventLog, Protocol):
     async def run(self, run_id: str) -> Run | None: ...
 
     async def find(self, fragment: str) -> Sequence[str]:
-        """Ids of runs that begin with `fragment`, or are recent and contain it, at most ten: people abbreviate."""
+        """Ids of runs that begin with `fragment`, or are recent and contain it, at most ten: people abbreviate.
+
+        A whole id gives itself alone.
+        """
         ...
 
     async def runs(self, which: RunFilter) -> Sequence[Run]: ...

@@ -371,6 +371,8 @@ class MemoryJournal:
         return held.run if held else None
 
     async def find(self, fragment: str) -> Sequence[str]:
+        if fragment in self._held:
+            return [fragment]
         return [held.run.id for held in self._newest() if fragment in held.run.id][:10]
 
     def _newest(self) -> list[_Held]:

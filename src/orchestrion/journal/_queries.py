@@ -152,7 +152,10 @@ def find(fragment: str) -> Look[Sequence[str]]:
     )
 
     def look(connection: Connection) -> Sequence[str]:
-        found = {(row[1], str(row[0])) for each in (beginning, within) for row in _rows(connection, each)}
+        begin = {(row[1], str(row[0])) for row in _rows(connection, beginning)}
+        if any(name == fragment for _, name in begin):
+            return [fragment]
+        found = begin | {(row[1], str(row[0])) for row in _rows(connection, within)}
         return [name for _, name in sorted(found, reverse=True)[:MOST_FOUND]]
 
     return look

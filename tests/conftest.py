@@ -40,6 +40,10 @@ def postgresql_server() -> Generator["PostgresServer"]:
     # not below pytest's own folder, which every session closes to the server's user
     with tempfile.TemporaryDirectory(prefix="orchestrion-") as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            # it survives the death of its processes without, and the disk is everybody's
+            connection.execute("alter system set fsync = off")
+            connection.execute("select pg_reload_conf()")
         yield server
         process = server.get_postmaster_info().process
         assert process is not None

@@ -150,9 +150,13 @@ class PostgreSQLConnection:
 
     def _open(self) -> "psycopg.Connection[tuple[Any, ...]]":
         raw = self._opening()
-        if self._lease is not None:
-            raw.add_notify_handler(lambda _: self._hear())
-            raw.execute(f'listen "{self._names.channel}"'.encode())
+        try:
+            if self._lease is not None:
+                raw.add_notify_handler(lambda _: self._hear())
+                raw.execute(f'listen "{self._names.channel}"'.encode())
+        except BaseException:
+            raw.close()
+            raise
         return raw
 
     def _hear(self) -> None:

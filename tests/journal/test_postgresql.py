@@ -45,9 +45,11 @@ time.sleep(600)
 async def opened(url: str, folder: Path, clock: HandClock) -> AsyncGenerator[DurableJournal]:
     store = Store.open(url, mode="own", blobs=str(folder / "blobs"))
     journal = DurableJournal(store, clock)
-    yield journal
-    await journal.close()
-    store.close()
+    try:
+        yield journal
+    finally:
+        await journal.close()
+        store.close()
 
 
 # --- an answer that is lost ---
@@ -181,7 +183,7 @@ def start_again(server: "PostgresServer") -> None:
     raise AssertionError("PostgreSQL does not start")
 
 
-async def until(condition: Callable[[], bool], within_s: float = 40.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 90.0) -> None:
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < within_s, "it took too long"

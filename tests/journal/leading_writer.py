@@ -1,12 +1,14 @@
 """Waits until it leads, then writes to its run for ever: URL BLOBS NOTES. Run by test_leadership.py and test_postgresql.py.
 
 Every transaction is one numbered entry. A number stands in the file NOTES before it is written (`try`) and once that was
-acknowledged (`done`). When nothing it writes is accepted any more, it notes `fenced` and ends.
+acknowledged (`done`). When nothing it writes is accepted any more, it notes `fenced`, leaves what it knows as evidence, tries to start a
+run, notes whether that was `refused` or `started`, and ends.
 """
 
 import asyncio
 import os
 import sys
+from dataclasses import replace
 
 from orchestrion.core import Entry, EntryKind, EntryStatus, Fenced, Put, Run, SystemClock, UserError
 from orchestrion.journal import DurableJournal
@@ -46,6 +48,12 @@ async def write(url: str, blobs: str, notes: int) -> None:
             number += 1
     except Fenced:
         note("fenced", journal.leading(), await journal.regain())
+    await journal.late("run", Entry(key="/late", kind=EntryKind.LEAF, status=EntryStatus.COMPLETED, output=os.getpid()))
+    try:
+        await journal.start(replace(RUN, id="another"))
+        note("started")
+    except Fenced:
+        note("refused")
 
 
 asyncio.run(write(sys.argv[1], sys.argv[2], os.open(sys.argv[3], os.O_WRONLY | os.O_APPEND | os.O_CREAT)))

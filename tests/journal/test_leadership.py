@@ -68,6 +68,16 @@ async def stored(url: str, folder: Path) -> list[tuple[int, int, int]]:
     return [(number, epoch, process) for number, epoch, process in found if isinstance(process, int)]
 
 
+async def evidence(url: str, folder: Path) -> list[tuple[str, object]]:
+    """Outcomes of whoever had lost the run."""
+    store = Store.open(url, mode="join", blobs=str(folder / "blobs"))
+    journal = DurableJournal(store, SystemClock())
+    found = [(entry.key, entry.output) for entry in await journal.late_outcomes("run")]
+    await journal.close()
+    store.close()
+    return found
+
+
 async def test_a_frozen_leader_is_replaced_and_nothing_it_writes_afterwards_is_accepted(
     postgresql: str, tmp_path: Path
 ) -> None:
@@ -81,9 +91,11 @@ async def test_a_frozen_leader_is_replaced_and_nothing_it_writes_afterwards_is_a
         await until(lambda: notes.of(standby, "done"))
         before = {number for number, _, process in await stored(postgresql, tmp_path) if process == leader.pid}
         leader.send_signal(signal.SIGCONT)
-        await until(lambda: notes.of(leader, "fenced"))
+        await until(lambda: notes.of(leader, "refused") + notes.of(leader, "started"))
 
         assert notes.of(leader, "fenced") == ["False False"]
+        assert notes.of(leader, "started") == []
+        assert await evidence(postgresql, tmp_path) == [("/late", leader.pid)]
         acknowledged = notes.done()
         after = await stored(postgresql, tmp_path)
         assert {number for number, _, process in after if process == leader.pid} == before

@@ -1,11 +1,23 @@
 """What `listen` means: one, any, all; correlation; until; foreach; reading. On both journals."""
 
+from collections.abc import Mapping
+
 import pytest
 
-from orchestrion.core import EntryKind, EntryStatus, Journal, Json, RunStatus, SystemClock
+from orchestrion.core import (
+    Datum,
+    EntryKind,
+    EntryStatus,
+    Journal,
+    Json,
+    LeafContext,
+    Outcome,
+    RunStatus,
+    SystemClock,
+)
 from orchestrion.expressions import Expressions
 from orchestrion.journal import MemoryJournal
-from orchestrion.testing import Stage, desk
+from orchestrion.testing import Scripted, Stage, desk
 
 pytestmark = pytest.mark.anyio
 
@@ -250,3 +262,28 @@ async def test_three_workflows_work_together_by_events(journal: Journal, express
             "{'ship': 'B', 'events': 2}",
         ]
         assert len(await ears.runs("workflow-1")) == 2
+
+
+async def test_what_foreach_did_with_the_last_event_is_not_done_again_on_a_later_walk(
+    journal: Journal, expressions: Expressions
+) -> None:
+    performed: list[Json] = []
+
+    async def pay(arguments: Mapping[str, Json], _: LeafContext) -> Outcome:
+        performed.append(arguments["n"])
+        return Outcome(output=Datum(arguments["n"]))
+
+    body = """do:
+  - orders:
+      listen: { to: { one: { with: { type: order } } } }
+      foreach: { item: order, do: [ { pay: { call: 'pay:1.0.0@default', with: { n: '${ $order.n }' } } } ] }
+  - next: { listen: { to: { one: { with: { type: note } } } } }
+"""
+    stage = Stage(functions=(Scripted(name="pay", act=pay, effect="write"),))
+    async with desk([body], journal=journal, evaluator=expressions, stage=stage) as ears:
+        run = await ears.start()
+        await ears.send("order", {"n": 7})
+        assert (await ears.settled(run)).status is RunStatus.WAITING
+        await ears.send("note", "well")
+        run = await ears.settled(run)
+    assert (run.status, run.output, performed) == (RunStatus.COMPLETED, ["well"], [7])

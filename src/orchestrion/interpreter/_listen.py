@@ -147,6 +147,8 @@ class Listening:
 
     async def perform(self) -> Passed:
         progress, effects = self._progress, self._strand.effects
+        if progress.cursor and await self._done():
+            return Passed(listed(self._outputs))
         while True:
             number = progress.cursor
             event_key = f"{self._key}/event/{number}"
@@ -155,10 +157,11 @@ class Listening:
                 passed = await self._item(event_key, self._read(consumed))
                 if passed.end:
                     return passed
-            if await self._done():
-                return Passed(listed(self._outputs))
+            # also after the last event: a later walk must not enter `foreach` again, whose entries it may not have
             state: dict[str, Json] = {**progress.to_json(), "context": datum_json(self._strand.context)}
             effects.save(f"{self._key}/listening", state, Finished(under=[]))
+            if await self._done():
+                return Passed(listed(self._outputs))
 
     async def _done(self) -> bool:
         until = self._task.to.until

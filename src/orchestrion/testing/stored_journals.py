@@ -168,10 +168,11 @@ async def recorded_entries(stored: StoredJournal) -> Mapping[str, tuple[str, str
 
 
 def _essence(entries: Iterable[Entry]) -> Mapping[str, tuple[str, str, Json]]:
-    """How far a listener has looked is its own affair."""
+    """How far a listener has looked, and where recovery may start, is a release's own affair."""
     return {
         entry.key: (entry.kind.value, entry.status.value, None if entry.kind is EntryKind.LISTEN else entry.output)
         for entry in entries
+        if entry.kind is not EntryKind.SCOPE
     }
 
 

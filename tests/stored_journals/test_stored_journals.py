@@ -64,8 +64,8 @@ async def test_a_change_of_what_a_task_means_is_noticed(
 
     async def otherwise(self: Any, template: Any, dot: Datum, extra: Any = None) -> Datum:
         """Every object that a document makes has one member more."""
-        made = await original(self, template, dot, extra)
-        return Datum({**made.value, "more": True}, made.labels) if isinstance(made.value, dict) else made
+        made: Datum = await original(self, template, dot, extra)
+        return Datum({**made.value, "more": True}, made.labels) if isinstance(made.value, Mapping) else made
 
     monkeypatch.setattr("orchestrion.interpreter._evaluate.Evaluation.template", otherwise)
     path = next(path for path in PATHS if path.stem == "set-switch-do")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrion.core import SystemClock
+from orchestrion.core import Json, SystemClock
 from orchestrion.journal import DurableJournal
 from orchestrion.store import Store
 
@@ -68,7 +68,7 @@ async def stored(url: str, folder: Path) -> list[tuple[int, int, int]]:
     return [(number, epoch, process) for number, epoch, process in found if isinstance(process, int)]
 
 
-async def evidence(url: str, folder: Path) -> list[tuple[str, object]]:
+async def evidence(url: str, folder: Path) -> list[tuple[str, Json]]:
     """Outcomes of whoever had lost the run."""
     store = Store.open(url, mode="join", blobs=str(folder / "blobs"))
     journal = DurableJournal(store, SystemClock())

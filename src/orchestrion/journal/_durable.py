@@ -39,6 +39,7 @@ from ._durable_events import DurableEvents
 from ._reader import Reader
 from ._retention import Sweep, collect_blobs
 from ._rows import Large, entry_row, late_row, quarantined_row, run_row, stored_entry
+from ._transactions import Later
 from ._writer import Job, Step, Writer
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class DurableJournal(DurableEvents):
 
     async def _do(
         self,
-        work: Callable[[Connection], T],
+        work: Callable[[Connection], T | Later[T]],
         *,
         run_id: str = "",
         large: Large | None = None,
@@ -90,8 +91,8 @@ class DurableJournal(DurableEvents):
         large = Large()
         row = run_row(run, large)
         rows = [entry_row(run.id, entry, entry.epoch, place, large) for place, entry in enumerate(entries)]
-        known = await self._do(transactions.start(row, rows, self._fetch), run_id=run.id, large=large)
-        return known or run
+        begin = transactions.copy(row, rows, self._fetch) if rows else transactions.start(row, self._fetch)
+        return await self._do(begin, run_id=run.id, large=large) or run
 
     # walking
 

@@ -52,6 +52,6 @@ def reschedule(
             changed = connection.execute(sql.KEEP_SCHEDULE, kept).rowcount
         else:
             changed = connection.execute(sql.CHANGE_SCHEDULE, (*kept[1:], state.workflow, state.revision)).rowcount
-        return [transactions.start(row, (), fetch)(connection) for row in rows] if changed else None
+        return [transactions.copy(row, (), fetch)(connection) for row in rows] if changed else None
 
     return work

@@ -1,7 +1,7 @@
 """What is done within one transaction, on the writer's connection. Whoever says no does so before changing anything."""
 
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import Generic, TypeVar, assert_never
 
 from orchestrion.core import (
     Answer,
@@ -45,6 +45,8 @@ from ._rules import (
     unknown_request,
     unknown_run,
 )
+
+T = TypeVar("T")
 
 Work = Callable[[Connection], object]
 
@@ -136,17 +138,40 @@ def _cancel(connection: Connection, run_id: str, by: str, now: float) -> None:
 # --- work ---
 
 
-def start(row: Row, entries: Sequence[Row], fetch: Fetch) -> Callable[[Connection], Run | None]:
+class Later(Generic[T]):
+    """What is known only when the database has answered: other statements may be sent before anyone waits for that."""
+
+    __slots__ = ("known",)
+
+    def __init__(self, known: Callable[[], T]) -> None:
+        self.known = known
+
+
+def start(row: Row, fetch: Fetch) -> Callable[[Connection], Later[Run | None]]:
+    """Insert a run; the run that was there first, if one was."""
+
+    def work(connection: Connection) -> Later[Run | None]:
+        inserted = connection.execute(sql.START, row)
+        return Later(lambda: None if inserted.rowcount else _started(connection, row, fetch))
+
+    return work
+
+
+def copy(row: Row, entries: Sequence[Row], fetch: Fetch) -> Callable[[Connection], Run | None]:
     """Insert a run with its entries; the run that was there first, if one was."""
 
     def work(connection: Connection) -> Run | None:
-        if connection.execute(sql.START, row).rowcount:
-            connection.executemany(sql.PUT, entries)
-            return None
-        run_id, start_key = row[0], row[8]
-        return run_from(load(connection.execute(sql.STARTED, (run_id, start_key, run_id)).fetchone(), fetch))
+        if not connection.execute(sql.START, row).rowcount:
+            return _started(connection, row, fetch)
+        connection.executemany(sql.PUT, entries)
+        return None
 
     return work
+
+
+def _started(connection: Connection, row: Row, fetch: Fetch) -> Run:
+    run_id, start_key = row[0], row[8]
+    return run_from(load(connection.execute(sql.STARTED, (run_id, start_key, run_id)).fetchone(), fetch))
 
 
 def claim(run_id: str, fetch: Fetch) -> Callable[[Connection], tuple[Run, bool] | None]:
@@ -162,16 +187,19 @@ def claim(run_id: str, fetch: Fetch) -> Callable[[Connection], tuple[Run, bool] 
     return work
 
 
-def rest(run_id: str, epoch: int, seen_seq: int, wake_at: float | None) -> Callable[[Connection], bool]:
-    def work(connection: Connection) -> bool:
-        if connection.execute(sql.REST, (wake_at, wake_at, run_id, epoch, seen_seq)).rowcount:
-            return True
-        run = _run(connection, run_id)
-        if run[7] != epoch:
-            raise Fenced(run_id)
-        return False
+def rest(run_id: str, epoch: int, seen_seq: int, wake_at: float | None) -> Callable[[Connection], Later[bool]]:
+    def work(connection: Connection) -> Later[bool]:
+        put = connection.execute(sql.REST, (wake_at, wake_at, run_id, epoch, seen_seq))
+        return Later(lambda: bool(put.rowcount) or _is_awake(connection, run_id, epoch))
 
     return work
+
+
+def _is_awake(connection: Connection, run_id: str, epoch: int) -> bool:
+    """Always False, for a run that has news. Raises: Fenced."""
+    if _run(connection, run_id)[7] != epoch:
+        raise Fenced(run_id)
+    return False
 
 
 def release(run_id: str | None) -> Callable[[Connection], list[str]]:

@@ -12,6 +12,7 @@ from orchestrion.store import DRIVER_ERRORS, Connection, Store
 from ._rows import Large, Row
 from ._rules import unknown_run
 from ._sql import EPOCHS, PUT
+from ._transactions import Later
 
 MOST_AT_ONCE = 1000
 """Transactions in one commit."""
@@ -256,13 +257,17 @@ def _together(connection: Connection, batch: list[Job]) -> list[Outcome]:
     leads = connection.leads()
     outcomes: list[Outcome] = []
     rows: list[Row] = []
+    awaited: list[int] = []
     for job in batch:
         if not leads and not job.unfenced:
             outcomes.append((job.future, None, Fenced(job.run_id)))
             continue
         if job.work is not None:
             _put(connection, rows)
-            outcomes.append(_worked(connection, job))
+            outcome = _worked(connection, job)
+            if isinstance(outcome[1], Later):
+                awaited.append(len(outcomes))
+            outcomes.append(outcome)
             epochs.forget(job.run_id)
             continue
         refusal = epochs.refusal(job)
@@ -274,6 +279,8 @@ def _together(connection: Connection, batch: list[Job]) -> list[Outcome]:
             else:
                 rows.append(step)
     _put(connection, rows)
+    for place in awaited:
+        outcomes[place] = _known(outcomes[place])
     connection.commit()
     return outcomes
 
@@ -292,6 +299,17 @@ def _worked(connection: Connection, job: Job) -> Outcome:
         return job.future, None, error
 
 
+def _known(outcome: Outcome) -> Outcome:
+    """The outcome, once the database has answered."""
+    future, result, error = outcome
+    if not isinstance(result, Later):
+        return outcome
+    try:
+        return future, cast("Later[object]", result).known(), error
+    except OrchestrionError as refusal:
+        return future, None, refusal
+
+
 def _alone(connection: Connection, job: Job, is_row_error: Callable[[BaseException], bool]) -> Outcome:
     """A job within its own savepoint: what it did is undone if any of it is refused."""
     if not connection.leads() and not job.unfenced:
@@ -299,7 +317,7 @@ def _alone(connection: Connection, job: Job, is_row_error: Callable[[BaseExcepti
     connection.execute("savepoint job")
     try:
         if job.work is not None:
-            outcome = _worked(connection, job)
+            outcome = _known(_worked(connection, job))
         else:
             refusal = _Epochs(connection, [job]).refusal(job)
             for step in job.steps if refusal is None else ():

@@ -81,7 +81,8 @@ class Rows:
 
     @property
     def rowcount(self) -> int:
-        self._connection.sync()
+        if self._cursor.pgresult is None:
+            self._connection.sync()
         return self._cursor.rowcount
 
     def fetchone(self) -> Any:

@@ -31,7 +31,7 @@ class Faults:
         failing = random.choice((0.0, 0.0, 0.0, 0.02, 0.1))
         return Faults(
             deaths=deaths,
-            weather=Weather(slowest_commit_s=slow, slowest_read_s=slow / 4, failing=failing),
+            weather=Weather(slowest_commit_s=slow, slowest_read_s=slow / 4, look_s=unit_s / 4, failing=failing),
             stops=[unit_s * 10 ** random.uniform(-2, 1)] if random.random() < 0.1 else [],
             stubborn=random.choice((0.0, 0.0, 0.3)),
             concurrency=random.choice((1, 2, 50)),

@@ -57,6 +57,8 @@ class Weather:
 
     slowest_commit_s: float = 0.02
     slowest_read_s: float = 0.005
+    look_s: float = 0.0
+    """How long it takes to find out what other processes wrote. An engine asks all the time, and hours must pass quickly."""
     failing: float = 0.0
     """The probability that a commit fails, for a reason that passes."""
 
@@ -172,7 +174,7 @@ class SimulatedJournal:
         return cast("Run", await asyncio.shield(future))
 
     async def foreign_change(self) -> bool:
-        await self._pause()
+        await asyncio.sleep(self._weather.look_s)
         changed, self.changed_by_others = self.changed_by_others, False
         return changed
 

@@ -72,7 +72,9 @@ class DurableJournal(DurableEvents):
         unfenced: bool = False,
     ) -> T:
         job = Job(run_id=run_id, work=work, large=large, unfenced=unfenced)
-        return cast("T", await asyncio.shield(self._writer.submit(job)))
+        queued = self._writer.submit(job)
+        queued.add_done_callback(_noticed)
+        return cast("T", await asyncio.shield(queued))
 
     # documents
 
@@ -267,3 +269,9 @@ class DurableJournal(DurableEvents):
 def _call(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
     with suppress(RuntimeError):  # the loop is closed: nobody waits
         loop.call_soon_threadsafe(tell)
+
+
+def _noticed(queued: "asyncio.Future[object]") -> None:
+    """Whoever waited may have been cancelled meanwhile, and then nobody looks at a failure, which asyncio would print."""
+    if not queued.cancelled():
+        queued.exception()

@@ -111,6 +111,7 @@ class SimulatedJournal:
         fence: tuple[str, int] | None = None,
     ) -> Written:
         future = Written(loop=self._loop)
+        future.add_done_callback(_noticed)
         if not self.dead:
             self._queue.append(_Job(future, work, committed, fence))
             if not self._committing:
@@ -202,6 +203,12 @@ def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
         return cast("T", done.value)
     coroutine.close()
     raise AssertionError("the journal in memory does not wait")
+
+
+def _noticed(future: "asyncio.Future[None]") -> None:
+    """Whoever waited may have been cancelled meanwhile, and then nobody looks at a failure, which asyncio would print."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _ring(future: Any) -> None:

@@ -265,7 +265,8 @@ class Walk:
         try:
             return await future
         finally:
-            self.more()
+            if future.cancelled():
+                self.more()
             self.wakes.pop(future, None)
             if key is not None:
                 self._parked.pop(key, None)
@@ -275,8 +276,14 @@ class Walk:
     def _ring(self, future: "asyncio.Future[Message | None]") -> None:
         if self._resting is not None:
             self._resting.add_done_callback(lambda _: self._ring(future))
-        elif not future.done():
-            future.set_result(None)
+        else:
+            self._wake(future, None)
+
+    def _wake(self, future: "asyncio.Future[Message | None]", message: Message | None) -> None:
+        """A strand counts as busy from here on: until its turn comes, the run must not be put to rest."""
+        if not future.done():
+            self.more()
+            future.set_result(message)
 
     async def awake(self) -> None:
         """Wait out an attempt to rest: while it is undecided, nothing may move."""
@@ -291,6 +298,9 @@ class Walk:
 
     def fewer(self, strands: int = 1) -> None:
         self.live -= strands
+        self._linger_if_idle()
+
+    def _linger_if_idle(self) -> None:
         if self.live == 0 and self.ending is None and self._linger is None and self._resting is None:
             self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._rest_soon)
 
@@ -306,7 +316,7 @@ class Walk:
             self.wake_at = min(self.wakes.values(), default=None)
             asleep = await self.journal.rest(self.run.id, self.run.epoch, seen_seq=self.seen_seq, wake_at=self.wake_at)
             if not asleep:
-                await self._take_news()
+                await self._take_news(resting=True)
                 return
             if self._news_came:
                 self.wake_at = 0.0
@@ -317,6 +327,7 @@ class Walk:
             pass
         finally:
             self._resting = None
+            self._linger_if_idle()
 
     async def refresh(self) -> None:
         """Take in what arrived: messages, and a request to cancel. While the run tries to rest, that is decided first."""
@@ -325,20 +336,36 @@ class Walk:
         else:
             self._news_came = True
 
-    async def _take_news(self) -> None:
-        for message in await self.journal.inbox(self.run.id, self.seen_seq):
-            self.seen_seq = message.seq
-            if message.kind == "event":
-                self.told.setdefault(message.key, deque()).append(message)
-            else:
-                self.inbox.setdefault(message.key, message)
-            parked = self._parked.get(message.key)
-            if parked is not None and not parked.done():
-                parked.set_result(message)
+    async def _take_news(self, *, resting: bool = False) -> None:
+        """What arrived, read and acted upon. When the run has begun to rest while it was read, it is left for then."""
+        messages = await self.journal.inbox(self.run.id, self.seen_seq)
+        if self._must_wait(resting=resting):
+            return
+        for message in messages:
+            if message.seq > self.seen_seq:
+                self._hear(message)
         row = await self.journal.run(self.run.id)
+        if self._must_wait(resting=resting):
+            return
         if row is not None and row.cancel_requested_by is not None and self.ending is None:
             self.cancelled_by = row.cancel_requested_by
             self.end(Ending.CANCELLED)
+
+    def _must_wait(self, *, resting: bool) -> bool:
+        """Whether it is being decided if the run rests, by another than the one who asks."""
+        if self._resting is None or resting:
+            return False
+        self._news_came = True
+        return True
+
+    def _hear(self, message: Message) -> None:
+        self.seen_seq = message.seq
+        if message.kind == "event":
+            self.told.setdefault(message.key, deque()).append(message)
+        else:
+            self.inbox.setdefault(message.key, message)
+        if (parked := self._parked.get(message.key)) is not None:
+            self._wake(parked, message)
 
     # --- closing ---
 

@@ -72,12 +72,14 @@ class Judge:
         entries = {entry.key: entry for entry in at_once(self.disk.entries(run.id))}
         if _essence(entries) != _essence(seen.entries):
             raise Wrong("the journal holds something else than was committed")
+        received = at_once(self.disk.events(EventQuery(limit=100_000)))[::-1]
         model = Model(
             document=self.documents[run.digest],
             record=Record(entries, seen.first),
             children={run_id: self._run(run_id) for run_id in self.watch.runs},
             performed=self._performed(run),
-            events=self._events(run),
+            events={(event.source, event.id): event.body for event in received},
+            before=sum(event.received_at < run.created_at for event in received),
             answers=self._answers(run),
         )
         try:
@@ -97,10 +99,6 @@ class Judge:
             if call.run_id == run.id:
                 found.setdefault(call.key, []).append(call)
         return found
-
-    def _events(self, run: Run) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-        received = at_once(self.disk.events(EventQuery(since=run.created_at, limit=100_000)))
-        return {(event.source, event.id): event.body for event in reversed(received)}
 
     def _answers(self, run: Run) -> Mapping[str, Sequence[Answer]]:
         """Key → what was said about it."""

@@ -35,7 +35,9 @@ class Model:
     performed: Mapping[str, Sequence[Performed]]
     """Key of a call → what the world saw of it."""
     events: Mapping[tuple[str, str], Mapping[str, Any]]
-    """Source and id → the event, in the order received, of all that were received since the run began."""
+    """Source and id → the event, in the order received."""
+    before: int
+    """How many of them were received before the run began: it may be told of them, and may pass them over."""
     answers: Mapping[str, Sequence[Answer]]
     """Key of a question → what was said about it."""
     taken: dict[tuple[str, str, str], str] = field(default_factory=dict[tuple[str, str, str], str])
@@ -319,7 +321,7 @@ class Model:
         if (known := self.taken.setdefault((pointer, *name), key)) != key:
             raise Wrong(f"{key} took the event {name}, which was taken at {known} already")
         order = list(self.events)
-        for earlier in order[: order.index(name)]:
+        for earlier in order[self.before : order.index(name)]:
             seen = (pointer, *earlier) in self.taken or any(
                 e.kind is EntryKind.EVENT and e.task == pointer and _name(e) == earlier
                 for e in self.record.entries.values()

@@ -21,6 +21,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrion.app import run_process
 from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemClock, dump
 from orchestrion.engine import Limits
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate
@@ -190,4 +191,4 @@ async def main() -> None:
     sys.stdout.write(dump({"ours": ours, "governed": governed, "floor": floor}) + "\n")
 
 
-asyncio.run(main())
+run_process(main)

@@ -1,11 +1,11 @@
 """Our engine on the work of the peers: the real interpreter, engine and journal, without a jq process, for no step has an expression."""
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
 from _workload import PAYLOAD, STEPS, Settings, answer, effect, place
 
+from orchestrion.app import run_process
 from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemClock
 from orchestrion.engine import Limits
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate
@@ -73,4 +73,4 @@ async def main() -> None:
     store.close()
 
 
-asyncio.run(main())
+run_process(main)

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 from _workload import place, say
 
+from orchestrion.app import run_process
 from orchestrion.core import Answer, Datum, RunStatus, SystemClock
 from orchestrion.engine import Limits
 from orchestrion.functions import Human
@@ -74,4 +75,4 @@ async def main() -> None:
     say({"waiting": waiting, "rss_mb": holding, "empty_mb": before, "fill_s": seconds, "wakes_ms": wakes})
 
 
-asyncio.run(main())
+run_process(main)

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from orchestrion.app import Rooms
-from orchestrion.core import Datum, Json
+from orchestrion.core import Datum
 from orchestrion.interpreter import SEMANTICS
 from orchestrion.testing.stored_journals import PROJECT, StoredJournal, Walked, opened, recorded_entries, walk_again
 

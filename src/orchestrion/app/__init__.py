@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._dry import Rehearsal, rehearse
     from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
+    from ._process import run_process
     from ._project import Checked, routers_of
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
@@ -44,6 +45,7 @@ __all__ = [
     "retain",
     "retention_of",
     "routers_of",
+    "run_process",
     "scheduled",
     "scheduler_of",
     "vacuum_store",
@@ -57,6 +59,7 @@ _HOMES = {
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
+    "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
     **dict.fromkeys(("keep_retaining", "retain", "retention_of", "vacuum_store"), "_retention"),
 }

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-import anyio
 from rich.console import Console
 
+from orchestrion.app import run_process
 from orchestrion.core import Json, OrchestrionError, PolicyDenied, Run, RunStatus, UserError, dump, parse
 from orchestrion.project import BadProject
 
@@ -24,7 +24,7 @@ err = Console(stderr=True, highlight=False)
 def execute(work: Callable[[], Awaitable[int]], *, as_json: bool) -> NoReturn:
     """Run a command to its exit code. A user's mistake is a sentence, never a traceback."""
     try:
-        code = anyio.run(work)
+        code = run_process(work)
     except KeyboardInterrupt:
         err.print("Paused. The same command goes on where it stopped.")
         sys.exit(PAUSED)

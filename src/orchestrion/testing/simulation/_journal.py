@@ -81,6 +81,7 @@ class SimulatedJournal:
         weather: Weather,
         heard: Heard,
         tried_again: Callable[[], None],
+        refused: Callable[[], None],
         tell: Callable[[str], None],
     ) -> None:
         self._disk = disk
@@ -89,6 +90,7 @@ class SimulatedJournal:
         self._weather = weather
         self._heard = heard
         self._tried_again = tried_again
+        self._refused = refused
         self._tell = tell
         self._queue: list[_Job] = []
         self._spoilt: set[tuple[str, int]] = set()
@@ -127,6 +129,8 @@ class SimulatedJournal:
         batch, self._queue = self._queue, []
         failed = self._weather.failing and self._random.random() < self._weather.failing
         self._tell(f"commit of {len(batch)} fails" if failed else f"commit of {len(batch)}")
+        if failed:
+            self._refused()
         outcomes: list[tuple[Written, object, BaseException | None]] = []
         for job in batch:
             if failed or job.fence in self._spoilt:

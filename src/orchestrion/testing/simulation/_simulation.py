@@ -172,6 +172,7 @@ class Simulation:
             weather=self.faults.weather,
             heard=self.watch.wrote,
             tried_again=self._tried_again,
+            refused=self.watch.refused,
             tell=self.tell,
         )
         self.lives += 1

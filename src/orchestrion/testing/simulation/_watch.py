@@ -67,6 +67,10 @@ class Watch:
             for entry in run.entries.values()
         )
 
+    def refused(self) -> None:
+        """The store took nothing: that a deadline had passed may be lost with it, and is noticed again."""
+        self.awake_since = self.now()
+
     def tried_again(self, run: Run, entries: Sequence[Entry]) -> None:
         """A person set the run going again: part of its record became notes, part is open again."""
         seen, self.awake_since = self.runs[run.id], self.now()

@@ -13,6 +13,10 @@ SOAK = range(2_000, 102_000)
 SHARDS = 8
 
 
+SLEPT_WHEN_WOKEN = (12_948, 16_011)
+"""News was being read when the run began to rest, and woke it: one in ten thousand."""
+
+
 def shard(seeds: range, number: int) -> range:
     return seeds[number::SHARDS]
 
@@ -27,6 +31,17 @@ def none_goes_wrong(seeds: range) -> None:
 @pytest.mark.parametrize("number", range(SHARDS))
 def test_simulations_agree_with_the_model(number: int) -> None:
     none_goes_wrong(shard(IN_EVERY_TEST, number))
+
+
+@pytest.mark.parametrize("seed", SLEPT_WHEN_WOKEN)
+def test_a_run_that_news_wakes_is_not_put_to_rest(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    none_goes_wrong(range(seed, seed + 1))
+
+    def never(_: object, *, resting: bool) -> bool:
+        return False
+
+    monkeypatch.setattr("orchestrion.engine._walk.Walk._must_wait", never)
+    assert simulate(seed).wrong == ["stuck: root"]
 
 
 @pytest.mark.soak

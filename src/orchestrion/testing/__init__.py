@@ -9,7 +9,7 @@ from ._killing import play, play_with_crash, write_project
 from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
 from ._serving import serving
-from ._stage import FewFunctions, Ledger, NoExpressions, Scripted, Stage, new_run
+from ._stage import FewFunctions, Ledger, NoExpressions, NoSecrets, Scripted, Stage, new_run
 from ._walking import interpreting, read_document, run_of, walk_document
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Moment",
     "MortalJournal",
     "NoExpressions",
+    "NoSecrets",
     "Result",
     "Scenario",
     "Scripted",

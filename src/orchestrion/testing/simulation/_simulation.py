@@ -20,6 +20,7 @@ from orchestrion.engine import Engine, Limits, Outside
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import MemoryJournal
 from orchestrion.spec import Document, read
+from orchestrion.testing import NoSecrets
 from orchestrion.testing._routing import DocumentRouting
 
 from ._faults import Faults
@@ -30,7 +31,7 @@ from ._loop import Died, SimulatedLoop, SimulatedTime
 from ._people import People
 from ._programs import evaluate
 from ._watch import Watch
-from ._world import ArgumentGate, NoSecrets, Shelf, World, run_of
+from ._world import ArgumentGate, Shelf, World, run_of
 
 ROOT = "root"
 LARGEST = 14

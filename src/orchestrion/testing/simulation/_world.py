@@ -1,7 +1,7 @@
 """What stands outside the platform in a simulation: functions with effects, a policy, and everything that was seen of them."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, cast
@@ -19,7 +19,6 @@ from orchestrion.core import (
     Effect,
     Evidence,
     Faulted,
-    Function,
     Invocation,
     Json,
     LeafContext,
@@ -34,6 +33,7 @@ from orchestrion.core import (
 from orchestrion.functions import Human
 from orchestrion.interpreter import SEMANTICS
 from orchestrion.spec import Document
+from orchestrion.testing import FewFunctions
 
 from ._loop import SimulatedTime
 
@@ -78,7 +78,7 @@ class World:
     """The probability that a function does not stop when it is cancelled."""
 
     def catalog(self) -> Catalog:
-        return _Few([*(SimulatedFunction(name, self) for name in NATURES), Human()])
+        return FewFunctions([*(SimulatedFunction(name, self) for name in NATURES), Human()])
 
     def happened(self, run_id: str, key: str) -> bool:
         """Whether the effect of a call was reached, as somebody finds out by looking."""
@@ -164,19 +164,6 @@ class SimulatedFunction:
         return await self.world.perform(self.name, invocation, context)
 
 
-class _Few:
-    def __init__(self, functions: Iterable[Function]) -> None:
-        self._functions = {function.declaration.id: function for function in functions}
-
-    def resolve(self, name: str) -> Function:
-        if name not in self._functions:
-            raise UserError("unknown-function", f"There is no function {name!r}.")
-        return self._functions[name]
-
-    def declarations(self) -> Iterable[Declaration]:
-        return [function.declaration for function in self._functions.values()]
-
-
 @dataclass(frozen=True, slots=True)
 class ArgumentGate:
     """A policy that reads what to decide from the call's own arguments: `gate: ask` or `gate: deny`."""
@@ -192,11 +179,6 @@ class ArgumentGate:
                 return NeedsApproval(role="lead", reason="Asked.", expires_after_s=6 * self.unit_s)
             case _:
                 return Allow(version=self.version)
-
-
-class NoSecrets:
-    def get(self, name: str) -> Json:
-        raise UserError("unknown-secret", f"There is no secret {name!r}.")
 
 
 @dataclass(frozen=True, slots=True)

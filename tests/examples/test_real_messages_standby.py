@@ -7,7 +7,6 @@ import asyncio
 import random
 import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
 import time
@@ -109,7 +108,7 @@ async def test_the_leader_killed_twenty_times(tmp_path: Path, test_data: Path, p
             each.wait()
 
     sys.stderr.write(f"pauses after a kill: {sorted(round(pause, 2) for pause in pauses)}\n")
-    assert statistics.median(pauses) < 5  # a standby that was only just started has to load first
+    assert max(pauses) < 5
     assert ask(postgresql, "select count(*), count(distinct row) from runs") == (MESSAGES, MESSAGES)
     statuses = "select count(*) from runs where status not in ('completed', 'waiting')"
     assert ask(postgresql, statuses) == (0,)

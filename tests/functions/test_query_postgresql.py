@@ -55,7 +55,7 @@ async def test_a_statement_without_end_stops_in_time(connections: Connections, s
         await ask(connections, source)
 
     assert caught.value.code == "query-timeout"
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 3
     assert await ask(connections, "select 1 as one") == {"rows": [{"one": 1}], "rowcount": 1}
 
 
@@ -69,7 +69,7 @@ async def test_cancelling_interrupts(connections: Connections) -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 3
 
 
 async def test_errors_show_no_data(connections: Connections) -> None:

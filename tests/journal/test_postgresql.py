@@ -134,6 +134,33 @@ async def test_a_connection_lost_in_commit_is_neither_a_yes_nor_a_no(
         await asyncio.to_thread(store.close)
 
 
+async def test_a_commit_that_a_crash_took_is_not_vouched_for_by_another_transaction(
+    postgresql_server: "PostgresServer", postgresql: str, tmp_path: Path
+) -> None:
+    """A server that was killed gives the ids of transactions again that left no trace on its disk."""
+    store = await asyncio.to_thread(Store.open, postgresql, mode="own", blobs=str(tmp_path / "blobs"))
+    joined = Store.open(postgresql, mode="join", blobs=str(tmp_path / "blobs"))
+    connection = joined.connect(writes=True)
+    connection.begin()
+    connection.execute("insert into filters (digest, body) values ('lost', '{}')")
+    pid = postgresql_server.get_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGQUIT)
+    await asyncio.to_thread(start_again, postgresql_server)
+    others = joined.connect(writes=True)
+    for number in range(50):
+        others.begin()
+        others.execute("insert into filters (digest, body) values (?, '{}')", (f"other-{number}",))
+        others.commit()
+    with pytest.raises(Exception, match="connection"):
+        connection.commit()
+    assert others.execute("select count(*) from filters where digest = 'lost'").fetchone() == (0,)
+    others.close()
+    connection.close()
+    joined.close()
+    await asyncio.to_thread(store.close)
+
+
 # --- a server that goes ---
 
 

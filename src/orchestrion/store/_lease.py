@@ -36,6 +36,8 @@ where locktype = 'advisory' and granted and objsubid = 1 and pid <> pg_backend_p
     and (classid::bigint << 32 | objid::bigint) = $1
 """
 
+_FORGET = f"delete from commits where at < {_NOW} - 86400".encode()  # noqa: S608  marks of writers that were killed
+
 Opening = Callable[[], "psycopg.Connection[tuple[Any, ...]]"]
 
 
@@ -133,6 +135,7 @@ class Lease:
             raise self._in_use(holder)
         if vanished:
             connection.execute("select pg_advisory_unlock($1)", (self._names.leading(generation),))
+        connection.execute(_FORGET)
         self.generation = generation + 1
         self._until = began + LEASE_S - MARGIN_S
 

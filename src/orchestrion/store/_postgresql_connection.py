@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from orchestrion.core import SystemClock
+from orchestrion.core import SystemClock, new_id
 
 from ._postgresql_error import PostgreSQLError
 
@@ -23,6 +23,12 @@ Raw = "psycopg.Connection[tuple[Any, ...]]"
 PATIENCE_S = 30.0
 """How long a server that has gone is waited for."""
 AGAIN_S = 0.1
+FORGET_EVERY = 512
+"""After how many commits the marks of earlier ones go."""
+_BEGUN = """
+with mark as (insert into commits values (?, ?, extract(epoch from clock_timestamp())))
+select generation from leader where name = 'engine'
+"""
 _PARTS = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\?""")
 
 
@@ -144,8 +150,11 @@ class PostgreSQLConnection:
         self._piped = ExitStack()
         self._standing: Rows | None = None
         """The answer to who leads, not yet looked at."""
-        self._transaction: str | None = None
-        """The id of the transaction that may write."""
+        self._generation: int | None = None
+        self._writer = new_id()
+        self._commits = 0
+        """How many transactions that may write were begun: each leaves its number as its mark."""
+        self._writes = False
         self._changed = False
         self._raw = self._open()
 
@@ -196,14 +205,16 @@ class PostgreSQLConnection:
                 self._pipeline = self._piped.enter_context(self._raw.pipeline())
         self.execute("begin isolation level read committed")
         self.execute("select pg_advisory_xact_lock(?)", (self._names.writing,))
-        self._standing = self.execute(
-            "select pg_current_xact_id()::text, (select generation from leader where name = 'engine')"
-        )
+        self._commits += 1
+        self._writes = True
+        self._standing = self.execute(_BEGUN, (self._writer, self._commits))
+        if self._commits % FORGET_EVERY == 0:
+            self.execute("delete from commits where writer = ? and number < ?", (self._writer, self._commits))
 
     def leads(self) -> bool:
         if self._standing is not None:
             standing, self._standing = self._standing, None
-            self._transaction, self._generation = standing.fetchone()
+            self._generation = (standing.fetchone() or (None,))[0]
         if self._lease is None:
             return True
         if self._generation != self._lease.generation:
@@ -216,16 +227,15 @@ class PostgreSQLConnection:
 
     def commit(self) -> None:
         self.leads()
-        transaction = self._transaction
         try:
-            if transaction is not None and self._lease is None:
+            if self._writes and self._lease is None:
                 self.execute("select pg_notify(?, '')", (self._names.channel,))
             self.execute("commit")
             self._end_pipeline()
         except PostgreSQLError as error:
-            if not self.lost or transaction is None or not self._was_committed(transaction, error):
+            if not self.lost or not self._writes or not self._was_committed(error):
                 raise
-        self._transaction = None
+        self._writes = False
 
     def _end_pipeline(self) -> None:
         self._pipeline = None
@@ -233,7 +243,8 @@ class PostgreSQLConnection:
             self._piped.close()
 
     def rollback(self) -> None:
-        self._transaction = self._standing = None
+        self._standing = None
+        self._writes = False
         with suppress(PostgreSQLError):
             self._end_pipeline()
         try:
@@ -251,9 +262,10 @@ class PostgreSQLConnection:
         with self._errors:
             self._raw = self._open()
 
-    def _was_committed(self, transaction: str, error: PostgreSQLError) -> bool:
-        """The connection went while the answer to `commit` was awaited: ask the server what became of it.
+    def _was_committed(self, error: PostgreSQLError) -> bool:
+        """The connection went while the answer to `commit` was awaited: look for the mark, once the transaction has ended.
 
+        The server's `pg_xact_status` cannot tell: after a crash, the id of a transaction that left no trace is given again.
         Raises: the error, if the server does not come back.
         """
         with suppress(PostgreSQLError):
@@ -263,16 +275,19 @@ class PostgreSQLConnection:
         while True:
             try:
                 self._reconnect()
-                status = self.execute("select pg_xact_status(?::text::xid8)", (transaction,)).fetchone()[0]
+                self.execute("begin")
+                self.execute("select pg_advisory_xact_lock(?)", (self._names.writing,))
+                mark = self.execute(
+                    "select 1 from commits where writer = ? and number = ?", (self._writer, self._commits)
+                )
+                found = mark.fetchone() is not None
+                self.execute("rollback")
             except PostgreSQLError as failure:
-                if failure.sqlstate == "22023":
-                    return False  # an id of the future: a server that took over, and never saw it
                 if not failure.is_lost or clock.monotonic() > until:
                     raise error from failure
-                status = None
-            if status in {"committed", "aborted"}:
-                return status == "committed"
-            pause.wait(AGAIN_S)
+                pause.wait(AGAIN_S)
+            else:
+                return found
 
     def foreign_change(self) -> bool:
         """Announcements arrive with the answer to anything that is asked."""
@@ -286,4 +301,7 @@ class PostgreSQLConnection:
 
     def close(self) -> None:
         self.rollback()
+        if self._commits and not self.lost:
+            with suppress(PostgreSQLError):
+                self.execute("delete from commits where writer = ?", (self._writer,))
         self._raw.close()

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -289,6 +289,16 @@ leader = Table(
     Column("expires_at", Double, nullable=False),
 )
 """Which process advances runs where several may: a lease by the database's own clock. Unused on SQLite, which has a lock file."""
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("writer", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("writer", "number"),
+)
+"""A mark of each recent commit, by which a writer whose connection went during one knows whether it took place. Unused on SQLite."""
 
 REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

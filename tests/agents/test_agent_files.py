@@ -56,7 +56,7 @@ def test_the_documented_example_is_right() -> None:
     assert isinstance(definition, AgentDefinition)
     assert [tool.name for tool in definition.tools] == [
         *("find_invoices", "refund", "post_letter", "open_case"),
-        *("listLetters", "getLetter", "find_parcel", "find_customer"),
+        *("classify", "listLetters", "getLetter", "find_parcel", "find_customer"),
     ]
 
 
@@ -91,7 +91,7 @@ def test_a_right_file_has_no_findings() -> None:
         (
             "    query:",
             "    http: { endpoint: 'http://x' }\n    query:",
-            "6:5 The tool 'look' needs one of `query`, `http`, `openapi`, `mcp`, `workflow`; it has `query` and `http`.",
+            "6:5 The tool 'look' needs one of `query`, `http`, `openapi`, `mcp`, `workflow`, `function`; it has `query` and `http`.",
         ),
         (
             "type: object, properties: { day: { type: string } }",

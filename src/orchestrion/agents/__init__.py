@@ -59,6 +59,10 @@ tools:
     description: Opens a case for the back office and waits for its end.
     parameters: { type: object, required: [summary], properties: { summary: { type: string } } }
     workflow: { namespace: support, name: open-case, version: '1.0.0' }    # its input is the arguments
+  - name: classify                                  # a function of the catalog, the project's own ones included
+    description: What a text is about.
+    parameters: { type: object, required: [text], properties: { text: { type: string } } }
+    function: { name: route, with: { router: support-intents, input: '{text}' } }    # constants, and {name} for an argument
   - openapi: { document: apis/letters.yaml, include: [listLetters, getLetter] }    # a tool of each operation, called as it is
   - name: find_parcel                                                              # one operation, by an address of its document
     openapi: { document: https://parcels.example/openapi.json, operation: findParcel, authentication: { bearer: { use: parcels } } }
@@ -76,10 +80,12 @@ playbook:                                       # the rules, if `model` names `p
       answer: { reply: 'I could not find out what this is about.' }
 ```
 
-Every tool has exactly one of `query`, `http`, `openapi`, `mcp`, `workflow`. What a document of the project describes is known
+Every tool has exactly one of `query`, `http`, `openapi`, `mcp`, `workflow`, `function`. What a document of the project describes is known
 when the file is read; what an address or an MCP server describes is asked once when an engagement begins, and recorded. Only what
 is named can be used, whatever the other system adds. A tool's arguments are what the model chose by `parameters`, plus what `bind`
-takes from the agent's input. A query's `:name` parameters are these arguments, and `:idempotency_key`. Policies speak of a tool
+takes from the agent's input. A function gets what `with` says - a field that is one `{name}` alone is left out when the model does
+not give that argument - or without `with` the arguments as they are; then what it declares stands for `parameters` that are not
+written. Its version is fixed when the file is read, and whether it writes or may be repeated is what it says itself. A query's `:name` parameters are these arguments, and `:idempotency_key`. Policies speak of a tool
 by its name: principal `Agent::"billing"`, action `Action::"refund"`, context with all arguments, bound ones included.
 
 `limits`: `turns` is how often the model may be asked (default 12), `usd` what it may cost in all (where prices are known), `seconds`
@@ -93,6 +99,7 @@ from typing import TYPE_CHECKING
 from ._definition import (
     AgentDefinition,
     AgentTool,
+    FunctionTarget,
     HttpTarget,
     Limits,
     McpTarget,
@@ -108,6 +115,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentDefinition",
     "AgentTool",
+    "FunctionTarget",
     "HttpTarget",
     "Known",
     "Limits",

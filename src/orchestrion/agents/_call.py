@@ -10,6 +10,7 @@ from orchestrion.openapi import Operation, expectation, fitted, request_of
 from ._definition import (
     AgentDefinition,
     AgentTool,
+    FunctionTarget,
     HttpTarget,
     McpTarget,
     OpenApiTarget,
@@ -17,6 +18,7 @@ from ._definition import (
     WorkflowTarget,
 )
 from ._fill import filled, filled_address, parameters_of
+from ._functions import function_arguments
 
 
 def tool_invocation(
@@ -69,20 +71,22 @@ def plain_result(tool: AgentTool, value: Json) -> Json:
 
 def _target(tool: AgentTool, arguments: Mapping[str, Json], labels: Mapping[str, frozenset[str]]) -> tuple[str, Datum]:
     value: dict[str, Json]
-    match (tool.query, tool.http, tool.openapi, tool.mcp, tool.workflow):
-        case (QueryTarget() as query, _, _, _, _):
+    match (tool.query, tool.http, tool.openapi, tool.mcp, tool.workflow, tool.function):
+        case (QueryTarget() as query, _, _, _, _, _):
             return "query:1.0.0", _query(query, arguments, labels)
-        case (_, HttpTarget() as http, _, _, _):
+        case (_, HttpTarget() as http, _, _, _, _):
             return "http:1.0.0", _http(http, arguments, labels)
-        case (_, _, OpenApiTarget() as openapi, _, _) if tool.operation is not None:
+        case (_, _, OpenApiTarget() as openapi, _, _, _) if tool.operation is not None:
             return "http:1.0.0", _operation(tool.operation, openapi, arguments, labels)
-        case (_, _, _, McpTarget() as mcp, _):
+        case (_, _, _, McpTarget() as mcp, _, _):
             parameters: Json = {"name": mcp.tool, "arguments": dict(arguments)}
             value = {"server": mcp.server, "method": "tools/call", "parameters": parameters}
             return "mcp:1.0.0", Datum(value, _placed(labels, "/parameters/arguments/"))
-        case (_, _, _, _, WorkflowTarget() as workflow):
+        case (_, _, _, _, WorkflowTarget() as workflow, _):
             value = {**workflow.model_dump(), "input": dict(arguments)}
             return "workflow:1.0.0", Datum(value, _placed(labels, "/input/"))
+        case (_, _, _, _, _, FunctionTarget() as function):
+            return function.name, function_arguments(function, arguments, labels)
         case _:
             raise AssertionError(f"the tool {tool.name} has no target")  # refused when its file is read
 

@@ -80,6 +80,26 @@ class WorkflowTarget(_Part):
     version: str
 
 
+class FunctionShape(_Part):
+    """What the catalog says of a function."""
+
+    parameters: _Object
+    """JSON Schema of its `with`."""
+    composite: bool
+    """Whether it is made of other calls, and so may wait for days."""
+
+
+class FunctionTarget(_Part):
+    """The tool is a function of the catalog, the project's own ones included."""
+
+    name: str
+    """`retrieve:1.0.0`, or `retrieve` for the highest version there is when the file is read."""
+    with_: _Object = Field(default_factory=dict, alias="with")
+    """What it is called with: constants, and `{name}` for an argument. Left out, the arguments are all of it."""
+    shape: SkipJsonSchema[FunctionShape | None] = Field(default=None, repr=False)
+    """What the catalog says of it, once it is known. Not written in the file."""
+
+
 class AgentTool(_Part):
     """Something an agent may do, by the name that policies speak of."""
 
@@ -98,12 +118,19 @@ class AgentTool(_Part):
     openapi: OpenApiTarget | None = None
     mcp: McpTarget | None = None
     workflow: WorkflowTarget | None = None
+    function: FunctionTarget | None = None
     operation: SkipJsonSchema[Operation | None] = Field(default=None, repr=False)
     """What the document of `openapi` says, once it is known. Not written in the file."""
 
     @cached_property
     def schema_of_parameters(self) -> Schema:
         return Schema(dict(self.parameters))
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may take days, so that the agent's turn ends with the call and is resumed with its result."""
+        made_of_calls = self.function is not None and self.function.shape is not None and self.function.shape.composite
+        return self.workflow is not None or made_of_calls
 
     @property
     def chosen(self) -> list[str]:

@@ -193,12 +193,11 @@ class Engagement:
         """A tool's result. Raises: CallDeferred when a person or another workflow has to be waited for."""
         try:
             invocation = self._tool_invocation(call, arguments)
+            waits = self.definition.tool(call.tool_name).waits
+            if waits or isinstance(await self.effects.decide(invocation), NeedsApproval):
+                raise CallDeferred
         except UserError as error:
             return self._ended(call, "failed", _reason(error.problem), content={"failed": error.message})
-        if invocation.function == "workflow:1.0.0":
-            raise CallDeferred
-        if isinstance(await self.effects.decide(invocation), NeedsApproval):
-            raise CallDeferred
         return await self._invoke(call, invocation, waited=False)
 
     async def use_deferred(self, call: ToolCallPart) -> ToolReturn[Any]:

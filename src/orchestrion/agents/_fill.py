@@ -17,6 +17,12 @@ def parameters_of(statement: str) -> set[str]:
     return set(_PARAMETER.findall(_QUOTED.sub(" ", statement)))
 
 
+def slot_of(value: Json) -> str | None:
+    """The argument that a text which is one `{name}` alone stands for."""
+    only = _SLOT.fullmatch(value) if isinstance(value, str) else None
+    return only[1] if only else None
+
+
 def names_in(value: Json) -> set[str]:
     """The arguments that `{name}` stands for anywhere in a JSON value."""
     match value:

@@ -29,7 +29,8 @@ def is_late(tool: AgentTool) -> bool:
 
 def is_known(tool: AgentTool) -> bool:
     """Whether the file, or a document of the project, says what the tool takes."""
-    return not is_late(tool) or dict(tool.parameters) != NO_PARAMETERS
+    late = is_late(tool) or (tool.function is not None and tool.function.shape is None and not tool.function.with_)
+    return not late or dict(tool.parameters) != NO_PARAMETERS
 
 
 async def described(

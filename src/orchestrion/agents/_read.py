@@ -23,10 +23,11 @@ from orchestrion.spec import Finding, Schema, parse_yaml, to_json
 
 from ._definition import AgentDefinition, AgentTool, McpTarget, OpenApiTarget
 from ._fill import names_in, parameters_of
+from ._functions import Functions, function_flaws, pinned
 from ._offers import expanded, is_known
 
 BAD_AGENT = "bad-agent"
-_TARGETS = ("query", "http", "openapi", "mcp", "workflow")
+_TARGETS = ("query", "http", "openapi", "mcp", "workflow", "function")
 _SCHEMES = ("basic", "bearer", "digest", "oauth2", "oidc")
 
 
@@ -44,6 +45,8 @@ class Known:
     secrets: Collection[str] | None = None
     document: Callable[[str], Api] | None = None
     """Reads an OpenAPI document of the project. Raises: UserError."""
+    functions: Functions | None = None
+    """Finds a function of the catalog, such as `Catalog.resolve`."""
 
 
 def read_agent(text: str | bytes, *, file: str, known: Known) -> tuple[AgentDefinition | None, list[Finding]]:
@@ -84,7 +87,8 @@ def parse_agent(value: Json, *, known: Known) -> tuple[AgentDefinition | None, l
     flaws += _Check(definition, known).flaws()
     if flaws:
         return definition, flaws
-    return definition.changed(tools=expanded(definition.tools, known.document)), []
+    tools = expanded(definition.tools, known.document)
+    return definition.changed(tools=tuple(pinned(tool, known.functions) for tool in tools)), []
 
 
 def agent_schema() -> dict[str, Json]:
@@ -104,7 +108,7 @@ def _named_playbooks(definition: AgentDefinition) -> list[str]:
 
 
 def _surroundings(definition: AgentDefinition, known: Known) -> Surroundings:
-    tools = [each for tool in definition.tools for each in _expanded(tool, known)]
+    tools = [_pinned(each, known) for tool in definition.tools for each in _expanded(tool, known)]
     properties = definition.input.get("properties")
     return Surroundings(
         tools={tool.name: tool.chosen if is_known(tool) else None for tool in tools},
@@ -119,6 +123,14 @@ def _expanded(tool: AgentTool, known: Known) -> tuple[AgentTool, ...]:
         return expanded([tool], known.document)
     except UserError:
         return expanded([tool], None)
+
+
+def _pinned(tool: AgentTool, known: Known) -> AgentTool:
+    """As `_expanded`."""
+    try:
+        return pinned(tool, known.functions)
+    except UserError:
+        return tool
 
 
 @dataclass(frozen=True)
@@ -183,6 +195,8 @@ class _Check:
             yield from self._openapi(tool, tool.openapi, f"{here}/openapi")
         if tool.mcp is not None:
             yield from self._mcp(tool, tool.mcp, f"{here}/mcp")
+        if tool.function is not None:
+            yield from function_flaws(tool, tool.function, self.known.functions, here)
         if tool.workflow is not None and self.known.workflows is not None:
             wanted = (tool.workflow.namespace, tool.workflow.name, tool.workflow.version)
             if wanted not in self.known.workflows:
@@ -212,6 +226,8 @@ class _Check:
         used: Sequence[tuple[str, Collection[str]]] = ()
         if tool.query is not None:
             used = [(f"{here}/query/statement", parameters_of(tool.query.statement) - {"idempotency_key"})]
+        elif tool.function is not None:
+            used = [(f"{here}/function/with", names_in(tool.function.with_))]
         elif tool.http is not None:
             parts: dict[str, Json] = {
                 "endpoint": tool.http.endpoint,

@@ -211,7 +211,7 @@ async def open_rooms(
         )
         checked = await check_project(
             project,
-            declarations=catalog.declarations(),
+            catalog=catalog,
             models=models,
             playbooks=playbooks,
             expressions=expressions,

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrion.agents import AgentDefinition, Known, read_agent
-from orchestrion.core import Declaration, Json, UserError
+from orchestrion.agents import AgentDefinition, AgentTool, Known, read_agent
+from orchestrion.core import Catalog, Declaration, Json, UserError
 from orchestrion.expressions import Expressions
 from orchestrion.functions import read_project_document
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
@@ -55,14 +55,14 @@ class Checked:
 async def check_project(
     project: Project,
     *,
-    declarations: Iterable[Declaration],
+    catalog: Catalog,
     models: Models,
     playbooks: Mapping[str, PlaybookFile],
     expressions: Expressions,
     workflows: Sequence[Path] | None = None,
 ) -> Checked:
     """Read workflows, agents and policies, and check them against each other. `workflows` in place of the project's own."""
-    declarations = list(declarations)
+    declarations = list(catalog.declarations())
     files = project.workflows if workflows is None else workflows
     shelf, findings = await read_shelf(project, files, declarations, expressions)
     known = Known(
@@ -73,6 +73,7 @@ async def check_project(
         mcp_servers=list(project.settings.mcp),
         secrets=list(project.settings.secrets),
         document=lambda place: read_project_document(project.root, place),
+        functions=catalog.resolve,
     )
     agents: dict[str, AgentDefinition] = {}
     for file in project.agents:
@@ -139,12 +140,18 @@ def _actions(declarations: Iterable[Declaration], agents: Iterable[AgentDefiniti
     ]
     for agent in agents:
         for tool in agent.tools:
-            outside = tool.http or tool.openapi or tool.mcp
-            acts_on = ("Connection",) if tool.query else ("Host",) if outside else ("Function",)
             actions.append(
-                ActionDeclaration(name=tool.name, input_schema=tool.arguments_schema, resource_types=acts_on)
+                ActionDeclaration(name=tool.name, input_schema=tool.arguments_schema, resource_types=_acts_on(tool))
             )
     return actions
+
+
+def _acts_on(tool: AgentTool) -> tuple[str, ...]:
+    if tool.query is not None:
+        return ("Connection",)
+    if tool.function is not None:
+        return ACTS_ON.get(tool.function.name.partition(":")[0], ("Function",))
+    return ("Host",) if tool.http or tool.openapi or tool.mcp else ("Function",)
 
 
 def _in_order(findings: Iterable[Finding]) -> list[Finding]:

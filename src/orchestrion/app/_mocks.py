@@ -118,7 +118,7 @@ def _mockable(documents: Iterable[Document], agents: Mapping[str, AgentDefinitio
         for task in document.every_task():
             yield task.name
             yield task.pointer
-            if isinstance(task, CallTask):
+            if isinstance(task, CallTask) and task.kind != "elsewhere":
                 action = task.function.partition(":")[0]
                 inside = {action, *tools} if action == "agent" else {action}
                 yield from (f"{name}/{inner}" for name in (task.name, task.pointer) for inner in sorted(inside))

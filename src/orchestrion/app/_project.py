@@ -17,7 +17,7 @@ from ._workflows import Shelf, read_shelf
 
 ACTS_ON: Mapping[str, tuple[str, ...]] = {
     "query": ("Connection",),
-    **dict.fromkeys(("http", "describe", "mcp", "a2a-request"), ("Host",)),
+    **dict.fromkeys(("http", "describe", "definition", "mcp", "a2a-request"), ("Host",)),
 }
 """What the functions that reach outside act on, in policy terms."""
 MODEL_ACTION = ActionDeclaration(name="model", input_schema={"type": "object"}, resource_types=("Model",))

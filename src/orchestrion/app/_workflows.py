@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import cast
 
 from orchestrion.core import (
     ChildStart,
@@ -21,9 +22,11 @@ from orchestrion.core import (
     labels_json,
 )
 from orchestrion.expressions import Expressions
+from orchestrion.functions import definition_place, read_project_definition
 from orchestrion.interpreter import SEMANTICS, Interpreter
+from orchestrion.openapi import is_address
 from orchestrion.project import Project
-from orchestrion.spec import Document, Finding, RunWorkflowTask, Source, finding_at, read
+from orchestrion.spec import CallTask, Document, Finding, RunWorkflowTask, Source, finding_at, read
 
 _KEPT = 256
 """Versions kept parsed in memory."""
@@ -97,6 +100,7 @@ async def read_shelf(
         findings += reading.findings
         if reading.document is not None and reading.source is not None:
             findings += await _check_expressions(reading.document, reading.source, expressions)
+            findings += _check_definitions(reading.document, reading.source, project.root)
             documents.append(reading.document)
             sources[reading.document.digest] = (file, reading.source)
     findings += _twice(documents, sources)
@@ -121,6 +125,22 @@ async def _check_expressions(document: Document, source: Source, expressions: Ex
         if problem is not None:
             message = f"The expression {found.program!r} does not compile: {problem.message}."
             findings.append(finding_at(source, found.pointer, "bad-expression", message, hint=problem.hint or ""))
+    return findings
+
+
+def _check_definitions(document: Document, source: Source, root: Path) -> list[Finding]:
+    """The functions that folders and files of the project define. Nobody is asked for those of the network."""
+    findings: list[Finding] = []
+    for task in document.every_task():
+        if not isinstance(task, CallTask) or task.definition is None or task.definition.programs:
+            continue
+        place, _ = definition_place(cast("Mapping[str, Json]", task.definition.fill()))
+        if is_address(place):
+            continue
+        try:
+            read_project_definition(root, place)
+        except UserError as error:
+            findings.append(finding_at(source, f"{task.pointer}/call", error.code, error.message, hint=error.hint))
     return findings
 
 

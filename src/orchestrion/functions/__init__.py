@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._agent import Agent
     from ._catalog import DefaultCatalog, documentation
     from ._connections import Connections, ConnectionSettings
+    from ._definition import Definition, definition_place, read_project_definition
     from ._guard import GuardFunction
     from ._http import HttpFunction
     from ._human import Human, check_answer
@@ -28,6 +29,7 @@ __all__ = [
     "ConnectionSettings",
     "Connections",
     "DefaultCatalog",
+    "Definition",
     "Describe",
     "GuardFunction",
     "HttpFunction",
@@ -44,7 +46,9 @@ __all__ = [
     "arguments_of",
     "check_answer",
     "check_schema",
+    "definition_place",
     "documentation",
+    "read_project_definition",
     "read_project_document",
     "require_valid",
     "sentences",
@@ -58,6 +62,7 @@ _HOMES = {
     "ConnectionSettings": "_connections",
     "Connections": "_connections",
     "DefaultCatalog": "_catalog",
+    "Definition": "_definition",
     "Describe": "_openapi",
     "GuardFunction": "_guard",
     "HttpFunction": "_http",
@@ -74,7 +79,9 @@ _HOMES = {
     "arguments_of": "_schema",
     "check_answer": "_human",
     "check_schema": "_schema",
+    "definition_place": "_definition",
     "documentation": "_catalog",
+    "read_project_definition": "_definition",
     "read_project_document": "_openapi",
     "require_valid": "_schema",
     "sentences": "_schema",

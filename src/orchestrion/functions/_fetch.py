@@ -12,12 +12,15 @@ from ._http import host_of
 from ._tokens import Tokens
 
 
-async def fetch(url: str, policy: Json, *, egress: Egress, tokens: Tokens, secrets: Secrets) -> bytes:
+async def fetch(
+    url: str, policy: Json, *, egress: Egress, tokens: Tokens, secrets: Secrets, max_bytes: int | None = None
+) -> bytes:
     """What is at an address. Redirects are followed where no credentials travel.
 
     Raises: Faulted, TransientError `document-unavailable`; TransientError `timed-out`; what egress and credentials raise.
     """
     auth = http_auth(credentials_of(policy, secrets, tokens))
+    most = egress.max_response_bytes if max_bytes is None else max_bytes
     try:
         async with asyncio.timeout(egress.timeout_s), egress.client() as client:
             request = client.build_request("GET", url, headers={"user-agent": "orchestrion"})
@@ -26,8 +29,8 @@ async def fetch(url: str, policy: Json, *, egress: Egress, tokens: Tokens, secre
                 received = bytearray()
                 async for part in response.aiter_bytes():
                     received += part
-                    if len(received) > egress.max_response_bytes:
-                        raise response_too_big(request.url.host, egress.max_response_bytes)
+                    if len(received) > most:
+                        raise response_too_big(request.url.host, most)
             finally:
                 await response.aclose()
     except TimeoutError:

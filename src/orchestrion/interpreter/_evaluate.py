@@ -31,12 +31,17 @@ class Evaluation:
     async def template(self, template: Template, dot: Datum, extra: Mapping[str, Datum] | None = None) -> Datum:
         """The template's value over `.` = `dot`, with the labels of what its expressions mention."""
         if not template.programs:
-            return Datum(template.fill())
+            return self._said(Datum(template.fill()))
         results = await self.programs(template.programs, dot, extra)
         labels = merge_labels(
             move_labels(result.labels, place) for result, place in zip(results, template.places, strict=True)
         )
-        return Datum(template.fill([result.value for result in results]), labels)
+        return self._said(Datum(template.fill([result.value for result in results]), labels))
+
+    def _said(self, datum: Datum) -> Datum:
+        """What a function from elsewhere says carries the labels of its definition."""
+        foreign = self._strand.foreign
+        return datum.labelled(*foreign[-1].labels) if foreign and foreign[-1].labels else datum
 
     async def program(self, program: str, dot: Datum, extra: Mapping[str, Datum] | None = None) -> Datum:
         return (await self.programs([program], dot, extra))[0]
@@ -104,7 +109,7 @@ class Evaluation:
         if task is not None:
             value |= {"name": task.name, "reference": task.pointer}
             if _speaks_of("definition", programs):
-                value["definition"] = _at(self._strand.document.json, task.pointer)
+                value["definition"] = self._strand.definition(task.pointer)
         if _speaks_of("startedAt", programs):
             value["startedAt"] = _moment(await self._started())
         return Datum(value, merge_labels(labels))
@@ -115,7 +120,7 @@ class Evaluation:
         The standard's own examples ask for `$task.with` there. `input` and `output` are the data, not the definition's.
         """
         known = await self._describe_task(programs)
-        definition = _at(self._strand.document.json, self._task.pointer) if self._task else None
+        definition = self._strand.definition(self._task.pointer) if self._task else None
         if not isinstance(definition, Mapping):
             return known
         return Datum({**definition, **cast("Mapping[str, Json]", known.value)}, known.labels)
@@ -144,14 +149,3 @@ def _speaks_of(word: str, programs: Sequence[str]) -> bool:
 def _moment(at: float) -> dict[str, Json]:
     milliseconds = round(at * 1000)
     return {"iso8601": iso(at), "epoch": {"seconds": milliseconds // 1000, "milliseconds": milliseconds}}
-
-
-def _at(document: Json, pointer: str) -> Json:
-    value = document
-    for step in pointer.split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, Mapping):
-            value = value.get(name)
-        elif isinstance(value, Sequence) and not isinstance(value, str):
-            value = value[int(name)]
-    return value

@@ -15,6 +15,7 @@ from orchestrion.core import (
 from orchestrion.spec import Continue, Document, End, Exit, Goto, Length, Task, Then, duration_of
 from orchestrion.spec import Duration as FixedDuration
 
+from ._elsewhere import Definitions
 from ._evaluate import Evaluation, require_valid
 from ._extensions import extended
 from ._state import Evaluator, Passed, Strand, datum_from, datum_json, within
@@ -29,6 +30,7 @@ class Interpreter:
 
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
+        self.definitions = Definitions()
 
     async def run(self, document: Document, raw_input: Datum, effects: Effects) -> Datum:
         """Walk the whole workflow. Raises: Faulted for an error that nothing caught."""

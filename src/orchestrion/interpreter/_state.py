@@ -26,6 +26,20 @@ class Extended(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A function defined outside the document, while it runs."""
+
+    called: str
+    """What `call` says."""
+    place: str
+    """Digest of where the definition is."""
+    document: Json
+    """What pointers of its tasks lead into."""
+    labels: frozenset[str]
+    """Of the definition, and so of whatever it says by itself."""
+
+
 @dataclass(slots=True)
 class Strand:
     """One line of execution: the workflow's own, or a branch of a fork. `context` is the only thing that changes."""
@@ -41,6 +55,18 @@ class Strand:
     """The `try` tasks around the current task, innermost last."""
     extending: "Extended | None" = None
     """The task that the current task, one of an extension, extends."""
+    foreign: tuple[Foreign, ...] = ()
+    """The functions from elsewhere around the current task, innermost last."""
+
+    def definition(self, pointer: str) -> Json:
+        """What is written of the task at `pointer`."""
+        if self.foreign and pointer.startswith("/functions/"):
+            return value_at_pointer(self.foreign[-1].document, pointer)
+        return value_at_pointer(self.document.json, pointer)
+
+    def within_function(self, foreign: Foreign, arguments: Datum) -> "Strand":
+        """The same line of execution in a function from elsewhere, which sees its arguments and nothing of the workflow."""
+        return replace(self, input=arguments, context=Datum(), variables={}, foreign=(*self.foreign, foreign))
 
     def inside(
         self,
@@ -98,6 +124,17 @@ class Passed:
     end: bool = False
     exited: bool = False
     """Whether a list was left by `exit`. Only extensions ask."""
+
+
+def value_at_pointer(document: Json, pointer: str) -> Json:
+    value = document
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            value = value[int(name)]
+    return value
 
 
 def datum_json(datum: Datum) -> dict[str, Json]:

@@ -35,6 +35,7 @@ from orchestrion.spec import (
     WaitTask,
 )
 
+from ._elsewhere import perform_elsewhere
 from ._evaluate import Evaluation
 from ._listen import perform_listen
 from ._state import Passed, Strand, datum_from, datum_json, finished, from_finished
@@ -92,6 +93,8 @@ async def _call(interpreter: "Interpreter", strand: Strand, task: CallTask, key:
         defined = task.defined
         passed, _ = await interpreter.task(strand, defined, f"{key}/call/{defined.name}#1", arguments)
         return passed
+    if task.definition is not None:
+        return await perform_elsewhere(interpreter, strand, task, key, evaluation, arguments)
     if task.addresses:
         arguments = _expanded(task, arguments, evaluation.input)
     idempotent = task.metadata.get("idempotent")

@@ -4,6 +4,7 @@ from ._calendar import MISSED, After, Cron, Every, Missed, Schedule
 from ._duration import duration_of
 from ._edit import Edit, Insert, Remove, Rename, SetValue, edit
 from ._example import example_of
+from ._function import FunctionReading, read_function
 from ._model import (
     CallTask,
     Catch,
@@ -78,6 +79,7 @@ __all__ = [
     "ForTask",
     "Foreach",
     "ForkTask",
+    "FunctionReading",
     "Goto",
     "Input",
     "Insert",
@@ -119,5 +121,6 @@ __all__ = [
     "parse_yaml",
     "pointer_step",
     "read",
+    "read_function",
     "to_json",
 ]

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from orchestrion.core import Json
 
+from ._catalogs import at_address, of_catalog
 from ._context import Context, Variables
 from ._report import nearest
 from ._schema import Schema, Violation
@@ -25,7 +26,9 @@ class Called(NamedTuple):
     """What a call resolves to."""
 
     function: str
-    kind: Literal["service", "function", "defined", "refused"]
+    kind: Literal["service", "function", "defined", "elsewhere", "refused"]
+    definition: Json = None
+    """Where the function is defined, for `elsewhere`."""
 
 
 def resolve(c: Context, value: Json, at: str) -> Called:
@@ -36,13 +39,15 @@ def resolve(c: Context, value: Json, at: str) -> Called:
     if name in _REFUSED:
         c.report.unsupported(at, f"call-{name}")
     elif "://" in name:
-        c.report.unsupported(at, "call-url")
+        definition = at_address(c, name, at)
+        return Called(name, "elsewhere" if definition else "refused", definition)
     elif name in c.definitions("functions"):
         return Called(name, "defined")
     elif name.endswith("@default"):
         return _of_catalog(c, name.removesuffix("@default"), at)
     elif "@" in name:
-        c.report.unsupported(at, "call-catalog")
+        definition = of_catalog(c, name, at)
+        return Called(name, "elsewhere" if definition else "refused", definition)
     elif name or isinstance(value, str):
         _unknown(c, name, at)
     return Called("", "refused")

@@ -96,16 +96,18 @@ class CallTask(_Common):
     """Call a function. `arguments` is `with`; a referenced authentication policy stands resolved in it.
 
     `defined`: a task of `use.functions`, which takes `arguments` as its raw input; several calls may share one.
+    `definition`: where such a task stands outside the document, as the arguments of the function `definition`.
     """
 
     function: str
-    """`name:version` in the catalog; for `defined`, the name under `use.functions`."""
-    kind: Literal["service", "function", "defined"]
-    """`service`: the language itself names it, such as `http`."""
+    """`name:version` in the catalog; for `defined`, the name under `use.functions`; for `elsewhere`, what `call` says."""
+    kind: Literal["service", "function", "defined", "elsewhere"]
+    """`service`: the language itself names it, such as `http`. `elsewhere`: defined in another catalog or at an address."""
     arguments: Template
     addresses: tuple[str, ...] = ()
     """Pointers at which `arguments` may hold a URI template that the author wrote out."""
     defined: "Task | None" = None
+    definition: Template | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from orchestrion.core import Declaration, Json, digest
 
 from ._authentication import policy_definition
+from ._catalogs import catalog_definition
 from ._catch import retry_definition
 from ._context import TASK_VARIABLES, Context, Scope
 from ._errors import error_definition
@@ -164,8 +165,6 @@ def _evaluate(c: Context, value: Json) -> None:
 
 def _use(c: Context) -> None:
     """Read the definitions, also those that nothing refers to."""
-    if "catalogs" in c.use:
-        c.report.unsupported("/use/catalogs", "catalogs")
     for i, name in enumerate(c.report.list(c.use.get("secrets", []), "/use/secrets")):
         c.report.text(name, f"/use/secrets/{i}")
     for name in c.report.object(c.use.get("functions", {}), "/use/functions"):
@@ -173,6 +172,7 @@ def _use(c: Context) -> None:
     expressions = list(c.expressions)
     for kind, reader in (
         ("authentications", policy_definition),
+        ("catalogs", catalog_definition),
         ("errors", error_definition),
         ("retries", retry_definition),
         ("timeouts", timeout_definition),

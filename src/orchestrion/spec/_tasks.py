@@ -201,6 +201,10 @@ def _call(c: Context, found: Object, at: str, scope: Scope, shared: Shared) -> T
             _bounded_wait(c, called.function, at, scope)
         case "defined":
             return _defined(c, given, where, scope, shared, called.function, at)
+        case "elsewhere":
+            arguments = template(c, c.report.object(given, where), where, scope.variables)
+            place = compile_template(called.definition)
+            return CallTask(**shared, function=called.function, kind="elsewhere", arguments=arguments, definition=place)
         case "refused":
             template(c, c.report.object(given, where), where, scope.variables)
             return _unreadable(shared)

@@ -16,20 +16,10 @@ UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
     {
         "call-asyncapi": Refusal("`call: asyncapi`", "Use `call: http` to a gateway of the broker, or `emit`."),
         "call-grpc": Refusal("`call: grpc`", "Use `call: http` to the service's HTTP gateway."),
-        "call-url": Refusal(
-            "Calling a function by its URL",
-            "Write the task under `use.functions`, or call a function of the default catalog.",
-        ),
-        "call-catalog": Refusal(
-            "Calling a function of another catalog than `default`", "Write `name:version@default`."
-        ),
         "run-shell": Refusal("`run.shell`", _OFF),
         "run-script": Refusal("`run.script`", _OFF),
         "run-container": Refusal("`run.container`", _OFF),
         "run-return": Refusal("`run.return` for a workflow", "Remove it: the output of a workflow is its output."),
-        "catalogs": Refusal(
-            "`use.catalogs`", "The `default` catalog needs no entry; write other functions under `use.functions`."
-        ),
         "oauth2-grant": Refusal(
             "A grant other than client_credentials",
             "Nobody is there to log in: register a client for the platform, and use its credentials.",

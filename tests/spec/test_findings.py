@@ -319,10 +319,10 @@ do:
             ),
         ),
         (
-            "do: []\nuse: { catalogs: { mine: { endpoint: 'https://example.com' } } }",
+            "do: []\nuse: { catalogs: { mine: { endpoint: 'ftp://example.com' } } }",
             snapshot(
                 [
-                    "3:8 error[unsupported-catalogs] `use.catalogs` is not supported. The `default` catalog needs no entry; write other functions under `use.functions`."
+                    "3:38 error[bad-uri] 'ftp://example.com' is neither an http address nor a file of the project. Start it with https:// or http://, or write a path that starts at the project's folder."
                 ]
             ),
         ),

@@ -382,7 +382,7 @@ def test_literal_arguments_fit_what_the_function_declares(arguments: str) -> Non
             "{ call: count:1.0.0@mine }",
             snapshot(
                 [
-                    "<text>:3:11 error[unsupported-call-catalog] Calling a function of another catalog than `default` is not supported. Write `name:version@default`."
+                    "<text>:3:17 error[unknown-catalog] The catalog 'mine' does not exist here. Define it under `use.catalogs`."
                 ]
             ),
         ),

@@ -18,6 +18,7 @@ from orchestrion.core import (
     Run,
     UserError,
     derived_id,
+    dump,
     labels_from,
     labels_json,
 )
@@ -26,7 +27,7 @@ from orchestrion.functions import definition_place, read_project_definition
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.openapi import is_address
 from orchestrion.project import Project
-from orchestrion.spec import CallTask, Document, Finding, RunWorkflowTask, Source, finding_at, read
+from orchestrion.spec import CallTask, Document, Finding, RunWorkflowTask, Source, finding_at, read, read_function
 
 _KEPT = 256
 """Versions kept parsed in memory."""
@@ -100,7 +101,7 @@ async def read_shelf(
         findings += reading.findings
         if reading.document is not None and reading.source is not None:
             findings += await _check_expressions(reading.document, reading.source, expressions)
-            findings += _check_definitions(reading.document, reading.source, project.root)
+            findings += await _check_definitions(reading.document, reading.source, project.root, expressions)
             documents.append(reading.document)
             sources[reading.document.digest] = (file, reading.source)
     findings += _twice(documents, sources)
@@ -128,7 +129,7 @@ async def _check_expressions(document: Document, source: Source, expressions: Ex
     return findings
 
 
-def _check_definitions(document: Document, source: Source, root: Path) -> list[Finding]:
+async def _check_definitions(document: Document, source: Source, root: Path, expressions: Expressions) -> list[Finding]:
     """The functions that folders and files of the project define. Nobody is asked for those of the network."""
     findings: list[Finding] = []
     for task in document.every_task():
@@ -137,10 +138,16 @@ def _check_definitions(document: Document, source: Source, root: Path) -> list[F
         place, _ = definition_place(cast("Mapping[str, Json]", task.definition.fill()))
         if is_address(place):
             continue
+        at = f"{task.pointer}/call"
         try:
-            read_project_definition(root, place)
+            reading = read_function(dump(read_project_definition(root, place)), name="function", file=place)
         except UserError as error:
-            findings.append(finding_at(source, f"{task.pointer}/call", error.code, error.message, hint=error.hint))
+            findings.append(finding_at(source, at, error.code, error.message, hint=error.hint))
+            continue
+        for found in reading.expressions:
+            if (problem := await expressions.check(found.program, found.variables)) is not None:
+                message = f"The expression {found.program!r} of {place!r} does not compile: {problem.message}."
+                findings.append(finding_at(source, at, "bad-expression", message, hint=problem.hint or ""))
     return findings
 
 

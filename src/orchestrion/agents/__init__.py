@@ -108,11 +108,15 @@ from ._definition import (
     WorkflowTarget,
 )
 from ._read import Known, agent_schema, parse_agent, read_agent
+from ._seat import ENGAGE
+from ._team import TeamCall, TeamDefinition, TeamFile, TeamLimits, read_team, team_schema, team_tree
 
 if TYPE_CHECKING:
     from ._run import run_agent
+    from ._team_run import run_team
 
 __all__ = [
+    "ENGAGE",
     "AgentDefinition",
     "AgentTool",
     "FunctionTarget",
@@ -122,16 +126,26 @@ __all__ = [
     "McpTarget",
     "OpenApiTarget",
     "QueryTarget",
+    "TeamCall",
+    "TeamDefinition",
+    "TeamFile",
+    "TeamLimits",
     "WorkflowTarget",
     "agent_schema",
     "parse_agent",
     "read_agent",
+    "read_team",
     "run_agent",
+    "run_team",
+    "team_schema",
+    "team_tree",
 ]
+
+_HEAVY = {"run_agent": "_run", "run_team": "_team_run"}
+"""Names whose files import pydantic-ai, which takes seconds."""
 
 
 def __getattr__(name: str) -> object:
-    """`run_agent` imports pydantic-ai, which takes seconds."""
-    if name != "run_agent":
+    if name not in _HEAVY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("._run", __name__).run_agent
+    return getattr(import_module(f".{_HEAVY[name]}", __name__), name)

@@ -133,6 +133,14 @@ class AgentTool(_Part):
         return self.workflow is not None or made_of_calls
 
     @property
+    def kind(self) -> str:
+        """Which kind of thing it uses: `query`, `http`, … or the name of a function, such as `predict`."""
+        if self.function is not None:
+            return self.function.name.partition(":")[0]
+        targets = ("query", "http", "openapi", "mcp", "workflow")
+        return next((name for name in targets if getattr(self, name) is not None), "none")
+
+    @property
     def chosen(self) -> list[str]:
         """The arguments that the model chooses."""
         properties = self.parameters.get("properties")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, cast
 
 from pydantic_ai.exceptions import CallDeferred
@@ -33,6 +34,8 @@ from orchestrion.models import Candidate, cost_of
 from ._call import plain_result, tool_invocation
 from ._definition import AgentDefinition
 from ._messages import earlier, governable, new_messages, response_from, response_json
+from ._seat import ENGAGE, Seat
+from ._team import Member
 
 MODEL_FUNCTION = "model:1.0.0"
 
@@ -42,7 +45,7 @@ def turn_of(invocation: Invocation) -> str:
     return f"{invocation.key}/turn/0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Place:
     """Where a tool call stands: the number of the answer that asked for it, and its position in that answer."""
 
@@ -72,7 +75,22 @@ class Engagement:
     price_known: bool = True
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     answers: list[dict[str, Json]] = field(default_factory=list[dict[str, Json]])
-    used: list[dict[str, Json]] = field(default_factory=list[dict[str, Json]])
+    seat: Seat | None = None
+    """Its place in a team, if it works in one."""
+    taken: "tuple[Member, Datum, Mapping[str, Json]] | None" = None
+    """The colleague that took the task over, its answer, and why."""
+    results: dict[Place, tuple[str, Literal["done", "refused", "failed"], Json]] = field(
+        default_factory=dict[Place, tuple[str, Literal["done", "refused", "failed"], Json]]
+    )
+    """Tool, how its call ended, and what it gave."""
+
+    @property
+    def used(self) -> list[Json]:
+        """Every tool call and how it ended, in the order in which they were asked for."""
+        return [
+            {"tool": tool, "status": status, **(cast("dict[str, Json]", result) if status != "done" else {})}
+            for _, (tool, status, result) in sorted(self.results.items())
+        ]
 
     @property
     def base(self) -> str:
@@ -158,6 +176,9 @@ class Engagement:
         self.price_known = self.price_known and why.get("price_known") is not False
         if outcome.cost is not None:
             self.cost = _sum(self.cost, outcome.cost)
+        if self.seat is not None:
+            self.seat.ledger.turns += 1
+            self.seat.ledger.spend(outcome.cost)
         shown = {name: why[name] for name in ("answered_by", "playbook", "rule", "why") if name in why}
         self.answers.append({"model": outcome.model, **shown, **({"failed": list(failed)} if failed else {})})
         calls = (part for part in response.parts if isinstance(part, ToolCallPart))
@@ -173,8 +194,14 @@ class Engagement:
             raise self._reached("usd", limits.usd)
         if limits.seconds is not None and self.seconds >= limits.seconds:
             raise self._reached("seconds", limits.seconds)
+        if self.seat is not None:
+            ledger, limits = self.seat.ledger, self.seat.limits
+            if ledger.turns >= limits.turns:
+                raise self._reached("turns", limits.turns)
+            if limits.usd is not None and ledger.cost.usd_micros >= limits.usd * 1_000_000 and ledger.cost.usd_micros:
+                raise self._reached("usd", limits.usd)
 
-    def _reached(self, bound: Literal["turns", "usd", "seconds"], limit: float | None) -> Faulted:
+    def _reached(self, bound: Literal["turns", "usd", "seconds", "depth"], limit: float | None) -> Faulted:
         return Faulted(
             Problem(
                 type=ERROR_TYPES["timeout" if bound == "seconds" else "runtime"],
@@ -190,54 +217,152 @@ class Engagement:
     # --- tools ---
 
     async def use(self, call: ToolCallPart, arguments: Mapping[str, Json]) -> ToolReturn[Any]:
-        """A tool's result. Raises: CallDeferred when a person or another workflow has to be waited for."""
+        """A tool's result. Raises: CallDeferred for what has to be waited for, and for calls that are made together."""
+        if self._member(call) is not None or self._asked_for(call) > 1:
+            raise CallDeferred
         try:
             invocation = self._tool_invocation(call, arguments)
             waits = self.definition.tool(call.tool_name).waits
             if waits or isinstance(await self.effects.decide(invocation), NeedsApproval):
                 raise CallDeferred
         except UserError as error:
-            return self._ended(call, "failed", _reason(error.problem), content={"failed": error.message})
-        return await self._invoke(call, invocation, waited=False)
+            return self._misused(call, error)
+        return await self._invoke(call, invocation, self.effects, waited=False)
 
-    async def use_deferred(self, call: ToolCallPart) -> ToolReturn[Any]:
-        """The result of a call that ended the turn; this is where days may pass."""
-        arguments = cast("dict[str, Json]", call.args_as_dict())
-        return await self._invoke(call, self._tool_invocation(call, arguments), waited=True)
+    async def use_deferred(self, calls: Sequence[ToolCallPart]) -> dict[str, ToolReturn[Any]] | None:
+        """The results of calls that ended the turn, by their ids; this is where days may pass.
+
+        None when a colleague has taken the task over.
+        """
+        taking = [call for call in calls if self._member(call) is not None and self.seat and self.seat.hands_over]
+        results = await self._together([call for call in calls if call not in taking])
+        for call in taking:
+            invocation = self._tool_invocation(call, call.args_as_dict())
+            results[call.tool_call_id] = await self._invoke(call, invocation, self.effects, waited=True)
+            if self.taken is not None:
+                return None
+        return results
+
+    async def _together(self, calls: Sequence[ToolCallPart]) -> dict[str, ToolReturn[Any]]:
+        """Calls of one answer at once. What they are given stems from before any of them."""
+        if not calls:
+            return {}
+        found: dict[str, ToolReturn[Any]] = {}
+        ready: dict[int, tuple[ToolCallPart, Invocation]] = {}
+        for call in calls:
+            try:
+                invocation = self._tool_invocation(call, cast("dict[str, Json]", call.args_as_dict()))
+            except UserError as error:
+                found[call.tool_call_id] = self._misused(call, error)
+            else:
+                ready[self.places[call.tool_call_id].position] = call, invocation
+
+        async def perform(position: int, effects: Effects) -> None:
+            if position in ready:
+                call, invocation = ready[position]
+                found[call.tool_call_id] = await self._invoke(call, invocation, effects, waited=True)
+
+        if len(ready) == 1:
+            await perform(next(iter(ready)), self.effects)
+        elif ready:
+            key = f"{self.base}/model/{self.places[calls[0].tool_call_id].request}/tool"
+            branches = [partial(perform, position) for position in range(max(ready) + 1)]
+            await self.effects.fork(key, self.invocation.task, branches)
+        return found
+
+    def _member(self, call: ToolCallPart) -> Member | None:
+        return self.seat.colleagues.get(call.tool_name) if self.seat else None
+
+    def _asked_for(self, call: ToolCallPart) -> int:
+        """How many calls the answer has that asked for this one."""
+        request = self.places[call.tool_call_id].request
+        return sum(place.request == request for place in self.places.values())
 
     def _tool_invocation(self, call: ToolCallPart, arguments: Mapping[str, Json]) -> Invocation:
         place = self.places[call.tool_call_id]
+        key = f"{self.base}/model/{place.request}/tool/{place.position}"
+        if self.seat is not None and (member := self._member(call)) is not None:
+            return self.seat.invocation(
+                self.definition,
+                member,
+                arguments,
+                heard=self.heard,
+                found={tool: result for tool, status, result in self.results.values() if status == "done"},
+                key=key,
+                task=self.invocation.task,
+            )
         return tool_invocation(
             self.definition,
             self.definition.tool(call.tool_name),
             arguments,
             given=self.given,
             heard=self.heard,
-            key=f"{self.base}/model/{place.request}/tool/{place.position}",
+            key=key,
             task=self.invocation.task,
         )
 
-    async def _invoke(self, call: ToolCallPart, invocation: Invocation, *, waited: bool) -> ToolReturn[Any]:
+    async def _invoke(
+        self, call: ToolCallPart, invocation: Invocation, effects: Effects, *, waited: bool
+    ) -> ToolReturn[Any]:
         """Refusals and failures are results that the model sees."""
+        member = self._member(call)
         try:
-            outcome = await self.effects.invoke(invocation)
+            if member is not None and self.seat is not None and self.seat.limits.depth <= 0:
+                raise self._reached("depth", self.seat.limits.depth)
+            outcome = await effects.invoke(invocation)
         except OrchestrionError as error:
             if isinstance(error, BugError | Fenced):
                 raise
-            problem = error.problem
-            if canonical_error_type(problem.type) == ERROR_TYPES["authorization"]:
-                reason = {**_reason(problem), "by": _refused_by(problem, waited=waited)}
-                return self._ended(call, "refused", reason, content={"refused": reason["reason"]})
-            reason = _reason(problem)
-            content: dict[str, Json] = {"failed": reason["reason"], "code": problem.code}
-            if isinstance(said := (problem.model_extra or {}).get("said"), str):
-                content["said"] = said
-                self.heard |= {"untrusted"}
-            return self._ended(call, "failed", reason, content=content)
+            return self._not_done(call, member, error.problem, waited=waited)
+        if member is not None:
+            return self._contributed(call, member, invocation, outcome, effects)
         tool = self.definition.tool(call.tool_name)
         self.heard |= outcome.output.every_label() | tool.labels
         result = plain_result(tool, outcome.output.value)
         return self._ended(call, "done", result, content=result)
+
+    def _not_done(
+        self, call: ToolCallPart, member: Member | None, problem: Problem, *, waited: bool
+    ) -> ToolReturn[Any]:
+        reason = _reason(problem)
+        refused = canonical_error_type(problem.type) == ERROR_TYPES["authorization"]
+        if refused:
+            reason["by"] = _refused_by(problem, waited=waited)
+        if member is not None:
+            ended: Json = {"member": member.name, "status": "refused" if refused else "failed", **reason}
+            self._note(call, [ended])
+        if refused:
+            return self._ended(call, "refused", reason, content={"refused": reason["reason"]})
+        content: dict[str, Json] = {"failed": reason["reason"], "code": problem.code}
+        if isinstance(said := (problem.model_extra or {}).get("said"), str):
+            content["said"] = said
+            self.heard |= {"untrusted"}
+        return self._ended(call, "failed", reason, content=content)
+
+    def _contributed(
+        self, call: ToolCallPart, member: Member, invocation: Invocation, outcome: Outcome, effects: Effects
+    ) -> ToolReturn[Any]:
+        """What a colleague gave, as a node of the run's tree and a contribution to the team's result."""
+        self.heard |= outcome.output.every_label()
+        said = said_by(member, outcome)
+        effects.trace(f"{invocation.key}/end", invocation.task, ENGAGE, outcome.output, why=outcome.why)
+        self._note(call, said.contributions, turns=said.turns, cost=outcome.cost)
+        if said.bound is not None:
+            content: Json = {"failed": said.bound, "achieved": said.contributions}
+            return self._ended(call, "failed", {"reason": said.bound, "code": said.code}, content=content)
+        if self.seat is not None and self.seat.hands_over:
+            self.taken = member, Datum(said.result, outcome.output.labels), cast("Mapping[str, Json]", outcome.why)
+        return self._ended(call, "done", said.result, content=said.result)
+
+    def _note(
+        self, call: ToolCallPart, contributions: Sequence[Json], *, turns: int = 0, cost: Cost | None = None
+    ) -> None:
+        assert self.seat is not None  # only members contribute
+        place = self.places[call.tool_call_id]
+        self.seat.ledger.add((place.request, place.position), contributions, turns=turns, cost=cost)
+
+    def _misused(self, call: ToolCallPart, error: UserError) -> ToolReturn[Any]:
+        return self._ended(call, "failed", _reason(error.problem), content={"failed": error.message})
 
     def _ended(
         self,
@@ -247,11 +372,58 @@ class Engagement:
         *,
         content: Json,
     ) -> ToolReturn[Any]:
-        entry: dict[str, Json] = {"tool": call.tool_name, "status": status}
-        if status != "done":
-            entry |= cast("dict[str, Json]", result)
-        self.used.append(entry)
+        self.results[self.places[call.tool_call_id]] = call.tool_name, status, result
         return ToolReturn(return_value=content, metadata={"status": status, "result": result})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an engagement of a member came to."""
+
+    result: Json
+    contributions: Sequence[Json]
+    turns: int
+    bound: str | None = None
+    """In words, when a limit kept it from answering."""
+    code: str = ""
+
+
+def said_by(member: Member, outcome: Outcome) -> Said:
+    """What a member answered, or the team below it."""
+    why = cast("Mapping[str, Json]", outcome.why)
+    value = outcome.output.value
+    if "team" in why:
+        told = cast("Mapping[str, Json]", value)
+        bound = cast("Mapping[str, Json] | None", told["bound"])
+        return Said(
+            result=told["result"],
+            contributions=cast("Sequence[Json]", told["contributions"]),
+            turns=cast("int", why["turns"]),
+            bound=None if bound is None or told["result"] is not None else cast("str", bound["reason"]),
+            code="" if bound is None else cast("str", bound["code"]),
+        )
+    return Said(
+        result=value,
+        contributions=[contribution(member.agent, value, why)],
+        turns=len(cast("Sequence[Json]", why["answers"])),
+    )
+
+
+def contribution(agent: AgentDefinition, value: Json, why: Mapping[str, Json]) -> Json:
+    """What an agent said, and by which kinds of model and tool it came to that."""
+    done = [
+        cast("str", each["tool"])
+        for each in cast("Sequence[Mapping[str, Json]]", why["tools"])
+        if each["status"] == "done"
+    ]
+    own = {tool.name: tool.kind for tool in agent.tools}
+    return {
+        "member": agent.name,
+        "status": "done",
+        "result": value,
+        "answered_by": why["answered_by"],
+        "by": sorted({own[tool] for tool in done if tool in own}),
+    }
 
 
 def _reason(problem: Problem) -> dict[str, Json]:

@@ -28,6 +28,7 @@ from orchestrion.core import (
     dump,
     merge_labels,
     move_labels,
+    parse,
     sub_labels,
 )
 from orchestrion.models import Models
@@ -36,6 +37,8 @@ from orchestrion.spec import Schema
 from ._definition import AgentDefinition, AgentTool
 from ._engagement import Engagement, turn_of
 from ._offers import described
+from ._panel import Panel
+from ._seat import Seat
 
 RETRIES = 2
 """How often a model may correct arguments of a tool, and its answer."""
@@ -71,13 +74,18 @@ async def run_agent(
     models: Models,
     clock: Clock,
     as_agent: bool = True,
+    seat: Seat | None = None,
+    panel: Panel | None = None,
 ) -> Outcome:
-    """Engage an agent and give its answer. Walked again, it takes every answer and result from the record.
+    """Engage an agent and give its answer, or in a team perhaps that of the colleague who took the task over.
+
+    Walked again, it takes every answer and result from the record. `panel` is what the members of a panel said, whose answers
+    this agent has to bring together.
 
     Raises: Faulted with the code `limit-turns`, `limit-usd`, `limit-seconds`, `agent-gave-up`, or the last model's failure;
     UserError `agent-input`.
     """
-    given, dropped = _declared(definition, input)
+    given, dropped = _declared(definition, input, also=("panel",) if panel else ())
     definition, offered = await described(definition, invocation, effects, base=turn_of(invocation), as_agent=as_agent)
     engagement = Engagement(
         definition=definition,
@@ -88,8 +96,13 @@ async def run_agent(
         clock=clock,
         as_agent=as_agent,
         heard=given.every_label() | offered,
+        seat=seat,
     )
-    answer = await _converse(_agent(_Recipe(version=definition.version, definition=definition)), engagement)
+    recipe = _Recipe(version=definition.version, definition=definition, panel=panel, offered=_offered(seat))
+    answer = await _converse(_agent(recipe), engagement)
+    if engagement.taken is not None:
+        member, said, why = engagement.taken
+        return Outcome(output=said, cost=engagement.cost, why={**why, "handed_over_to": member.name})
     value: Json = {"reply": answer} if isinstance(answer, str) else answer
     labels = engagement.heard | definition.labels
     return Outcome(
@@ -119,33 +132,55 @@ async def _converse(agent: "Agent[Engagement, Any]", engagement: Engagement) -> 
             raise _gave_up(engagement, error) from error
         if not isinstance(run.output, DeferredToolRequests):
             return cast("Json", run.output)
-        results = DeferredToolResults()
-        for call in run.output.calls:
-            results.calls[call.tool_call_id] = await engagement.use_deferred(call)
+        ended = await engagement.use_deferred(run.output.calls)
+        if ended is None:
+            return None
+        results = DeferredToolResults(calls=dict(ended))
         prompt, history = None, run.all_messages()
 
 
 @dataclass(frozen=True, slots=True)
+class _Offered:
+    """A colleague as a tool."""
+
+    name: str
+    description: str
+    parameters: str
+    """JSON text, so that it can be compared."""
+    contains: tuple[str, ...]
+
+
+def _offered(seat: Seat | None) -> tuple[_Offered, ...]:
+    if seat is None:
+        return ()
+    return tuple(
+        _Offered(name, seat.description(member), dump(seat.parameters(member)), tuple(member.inside()))
+        for name, member in seat.colleagues.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class _Recipe:
-    """Agents of the same version are the same."""
+    """Agents of the same version, and with the same colleagues, are the same."""
 
     version: str
     definition: AgentDefinition = field(compare=False)
+    panel: Panel | None = None
+    offered: tuple[_Offered, ...] = ()
 
 
 @lru_cache(maxsize=64)
 def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
-    definition = recipe.definition
-    schema = definition.output_schema
-    answer: Any = (
-        str if schema is None else StructuredDict(dict(cast("dict[str, Any]", definition.output)), name="answer")
-    )
+    definition, panel = recipe.definition, recipe.panel
+    output = definition.output if panel is None else panel.output(definition)
+    schema = None if output is None else Schema(dict(output))
+    answer: Any = str if output is None else StructuredDict(dict(cast("dict[str, Any]", output)), name="answer")
     agent: Agent[Engagement, Any] = Agent(
         output_type=[answer, DeferredToolRequests],
         instructions=definition.instructions or None,
         deps_type=Engagement,
         name=definition.name,
-        tools=[_tool(tool) for tool in definition.tools],
+        tools=[*(_tool(tool) for tool in definition.tools), *(_colleague(each) for each in recipe.offered)],
         capabilities=[_Durable()],
         retries={"tools": RETRIES, "output": RETRIES},
     )
@@ -154,6 +189,8 @@ def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
     def check_answer(output: Any) -> Any:
         if schema is not None and not isinstance(output, DeferredToolRequests):
             _require(schema, output, "The answer")
+            if panel is not None and (wrong := panel.flaw(cast("Mapping[str, Json]", output))) is not None:
+                raise ModelRetry(wrong)
         return output
 
     return agent
@@ -171,6 +208,13 @@ def _tool(tool: AgentTool) -> "Tool[Engagement]":
     )
 
 
+def _colleague(offered: _Offered) -> "Tool[Engagement]":
+    parameters = cast("dict[str, Any]", parse(offered.parameters))
+    tool = _tool(AgentTool(name=offered.name, description=offered.description, parameters=parameters))
+    tool.metadata = {"member": offered.name, "contains": list(offered.contains)}
+    return tool
+
+
 def _require(schema: Schema, value: Json, what: str) -> None:
     """Tell the model what is wrong, so that it can put it right. The value itself is not repeated."""
     found = schema.violations(value)
@@ -179,7 +223,7 @@ def _require(schema: Schema, value: Json, what: str) -> None:
         raise ModelRetry(f"{what} break the schema: {said}")
 
 
-def _declared(definition: AgentDefinition, given: Datum) -> tuple[Datum, list[str]]:
+def _declared(definition: AgentDefinition, given: Datum, *, also: Sequence[str] = ()) -> tuple[Datum, list[str]]:
     """The part of the input that the agent's schema names, and the names of what was left out.
 
     Raises: UserError `agent-input`.
@@ -187,7 +231,7 @@ def _declared(definition: AgentDefinition, given: Datum) -> tuple[Datum, list[st
     if not isinstance(given.value, Mapping):
         raise UserError("agent-input", f"The input of the agent {definition.name!r} must be an object.")
     properties = definition.input.get("properties")
-    names = list(properties) if isinstance(properties, Mapping) else list(given.value)
+    names = [*properties, *also] if isinstance(properties, Mapping) else list(given.value)
     kept = {name: given.value[name] for name in names if name in given.value}
     dropped = sorted(set(given.value) - set(kept))
     found = definition.input_schema.violations(kept)

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrion.agents import AgentDefinition
+from orchestrion.agents import AgentDefinition, TeamDefinition
 from orchestrion.core import (
     Answer,
     Catalog,
@@ -205,9 +205,17 @@ async def open_rooms(
             playbooks={name: file.playbook for name, file in playbooks.items()},
         )
         agents: dict[str, AgentDefinition] = {}
+        teams: dict[str, TeamDefinition] = {}
         routers = routers_of(project)
         catalog = catalog_of(
-            project, egress=egress, models=models, routers=routers, agents=agents, clock=clock, stack=stack
+            project,
+            egress=egress,
+            models=models,
+            routers=routers,
+            agents=agents,
+            teams=teams,
+            clock=clock,
+            stack=stack,
         )
         checked = await check_project(
             project,
@@ -218,6 +226,7 @@ async def open_rooms(
             workflows=workflows,
         )
         agents.update(checked.agents)
+        teams.update(checked.teams)
         yield Rooms(
             project=project,
             checked=replace(checked, findings=[*found, *checked.findings]),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from orchestrion.agents import AgentDefinition
+from orchestrion.agents import AgentDefinition, TeamDefinition
 from orchestrion.core import Clock
 from orchestrion.egress import Egress
 from orchestrion.functions import (
@@ -23,6 +23,7 @@ from orchestrion.functions import (
     OpenApi,
     Query,
     Route,
+    Team,
     Tokens,
     Transform,
     Workflow,
@@ -38,10 +39,11 @@ def catalog_of(
     models: Models,
     routers: Routers,
     agents: Mapping[str, AgentDefinition],
+    teams: Mapping[str, TeamDefinition],
     clock: Clock,
     stack: AsyncExitStack,
 ) -> DefaultCatalog:
-    """All functions of this release. `agents` may be filled in later: it is looked into when an agent is engaged."""
+    """All functions of this release. `agents` and `teams` may be filled in later: they are looked into when one is engaged."""
     secrets = project.secrets()
     connections = Connections(
         {
@@ -66,6 +68,7 @@ def catalog_of(
             Transform(),
             Route(routers),
             Agent(agents, models, clock),
+            Team(teams, agents, models, clock),
             Infer(models, clock),
             Human(),
             GuardFunction(project.settings.guards),

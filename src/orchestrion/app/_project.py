@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrion.agents import AgentDefinition, AgentTool, Known, read_agent
+from orchestrion.agents import (
+    ENGAGE,
+    AgentDefinition,
+    AgentTool,
+    Known,
+    TeamDefinition,
+    TeamFile,
+    read_agent,
+    read_team,
+)
 from orchestrion.core import Catalog, Declaration, Json, UserError
 from orchestrion.expressions import Expressions
 from orchestrion.functions import read_project_document
@@ -22,6 +31,16 @@ ACTS_ON: Mapping[str, tuple[str, ...]] = {
 """What the functions that reach outside act on, in policy terms."""
 MODEL_ACTION = ActionDeclaration(name="model", input_schema={"type": "object"}, resource_types=("Model",))
 """An agent asking its language model."""
+ENGAGE_ACTION = ActionDeclaration(
+    name=ENGAGE,
+    input_schema={
+        "type": "object",
+        "required": ["member", "pattern"],
+        "properties": {name: {"type": "string"} for name in ("member", "pattern", "reason")},
+    },
+    resource_types=("Agent",),
+)
+"""An agent engaging a colleague of its team."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +49,7 @@ class Checked:
 
     shelf: Shelf
     agents: Mapping[str, AgentDefinition]
+    teams: Mapping[str, TeamDefinition]
     playbooks: Mapping[str, PlaybookFile]
     gate: CedarGate | None
     findings: Sequence[Finding]
@@ -43,6 +63,7 @@ class Checked:
         return {
             "policies": self.gate.version if self.gate else None,
             "agents": {name: agent.version for name, agent in sorted(self.agents.items())},
+            **({"teams": {name: team.version for name, team in sorted(self.teams.items())}} if self.teams else {}),
         }
 
     def require_sound(self) -> CedarGate:
@@ -81,6 +102,8 @@ async def check_project(
         findings += found
         if definition is not None:
             agents[definition.name] = definition
+    teams, found = _read_teams(project, agents)
+    findings += found
     gate, found = CedarGate.load(
         [
             PolicyFile(file=project.relative(file), text=_bytes(file).decode(errors="replace"))
@@ -95,7 +118,25 @@ async def check_project(
             users=project.settings.users,
         ),
     )
-    return Checked(shelf=shelf, agents=agents, playbooks=playbooks, gate=gate, findings=_in_order([*findings, *found]))
+    return Checked(
+        shelf=shelf, agents=agents, teams=teams, playbooks=playbooks, gate=gate, findings=_in_order([*findings, *found])
+    )
+
+
+def _read_teams(
+    project: Project, agents: Mapping[str, AgentDefinition]
+) -> tuple[dict[str, TeamDefinition], list[Finding]]:
+    files: dict[str, TeamFile] = {}
+    findings: list[Finding] = []
+    for path in project.teams:
+        file, found = read_team(_bytes(path), file=project.relative(path), name=path.stem)
+        findings += found
+        if file is not None:
+            files[path.stem] = file
+    teams = {name: file.team for name, file in files.items()}
+    for file in files.values():
+        findings += file.check(agents, teams)
+    return teams, findings
 
 
 def read_playbooks(project: Project) -> tuple[dict[str, PlaybookFile], list[Finding]]:
@@ -129,7 +170,7 @@ def routers_of(project: Project) -> Routers:
 
 def _actions(declarations: Iterable[Declaration], agents: Iterable[AgentDefinition]) -> list[ActionDeclaration]:
     """Every name that a policy may speak of: functions, and the tools of agents."""
-    actions = [MODEL_ACTION]
+    actions = [MODEL_ACTION, ENGAGE_ACTION]
     actions += [
         ActionDeclaration(
             name=declaration.name,

@@ -75,7 +75,7 @@ async def _checks(path: Path) -> AsyncGenerator[Check]:
 
 def _contents(project: Project, checked: Checked) -> str:
     return (
-        f"{project.name}: {len(checked.shelf.documents)} workflows, {len(checked.agents)} agents, "
+        f"{project.name}: {len(checked.shelf.documents)} workflows, {len(checked.agents)} agents, {len(checked.teams)} teams, "
         f"{len(project.policies)} policy files, {len(project.settings.connections)} connections"
     )
 

@@ -31,7 +31,12 @@ async def _findings(path: Path) -> list[Finding]:
         raise UserError("no-such-path", f"There is no {str(path)!r}.", hint="Check the path.")
     try:
         project = Project.load(path)
-        known = path.is_dir() or path.absolute() in {*project.workflows, *project.agents, *project.policies}
+        known = path.is_dir() or path.absolute() in {
+            *project.workflows,
+            *project.agents,
+            *project.teams,
+            *project.policies,
+        }
         files = None if known else [*project.workflows, path.absolute()]
         async with open_rooms(path, workflows=files) as rooms:
             findings = list(rooms.checked.findings)

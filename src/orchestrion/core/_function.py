@@ -53,6 +53,8 @@ class Acting:
     arguments: Mapping[str, Json]
     version: str = ""
     """The version (digest) of the agent; an approval binds to it."""
+    resource: tuple[str, str] | None = None
+    """What is acted on, where the function itself does not tell: the agent that is engaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

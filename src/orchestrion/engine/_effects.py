@@ -451,7 +451,13 @@ class WalkEffects:
 
 
 def _entering(invocation: Invocation) -> Nature:
-    return Nature(effect="write", idempotent=True, resource=("Function", invocation.function.partition(":")[0]))
+    acting = invocation.acting
+    resource = acting.resource if acting is not None else None
+    return Nature(
+        effect="write",
+        idempotent=True,
+        resource=resource or ("Function", invocation.function.partition(":")[0]),
+    )
 
 
 def _timeout(task: str, title: str) -> Problem:

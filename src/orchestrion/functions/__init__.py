@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._query import Query
     from ._route import Route
     from ._schema import Violation, arguments_of, check_schema, require_valid, sentences, violations
+    from ._team import Team
     from ._tokens import Tokens
     from ._transform import Transform
     from ._workflow import Workflow
@@ -39,6 +40,7 @@ __all__ = [
     "OpenApi",
     "Query",
     "Route",
+    "Team",
     "Tokens",
     "Transform",
     "Violation",
@@ -72,6 +74,7 @@ _HOMES = {
     "OpenApi": "_openapi",
     "Query": "_query",
     "Route": "_route",
+    "Team": "_team",
     "Tokens": "_tokens",
     "Transform": "_transform",
     "Violation": "_schema",

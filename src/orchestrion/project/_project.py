@@ -17,6 +17,7 @@ _YAML = (".yaml", ".yml")
 _KINDS: Mapping[str, tuple[str, ...]] = {
     "workflows": (*_YAML, ".json"),
     "agents": _YAML,
+    "teams": _YAML,
     "policies": (".cedar",),
     "playbooks": _YAML,
 }
@@ -39,6 +40,7 @@ class Project:
     settings: Settings
     workflows: tuple[Path, ...] = ()
     agents: tuple[Path, ...] = ()
+    teams: tuple[Path, ...] = ()
     policies: tuple[Path, ...] = ()
     playbooks: tuple[Path, ...] = ()
 

@@ -167,7 +167,8 @@ class FakeEffects:
         _unused("random")
 
     async def fork(self, key: str, task: str, branches: "Sequence[Callable[[Effects], Awaitable[T]]]") -> list[T]:
-        _unused("fork")
+        """One after the other, in order."""
+        return [await branch(self) for branch in branches]
 
     async def race(self, key: str, task: str, branches: "Sequence[Callable[[Effects], Awaitable[T]]]") -> T:
         _unused("race")

@@ -1,0 +1,106 @@
+"""What a panel's members said, and what the agent that brings it together must say of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+from orchestrion.core import Json, dump, parse
+
+from ._definition import AgentDefinition
+
+_ABOUT_FIELDS = frozenset({"boolean", "integer", "number"})
+
+_CONTRIBUTIONS: Json = {
+    "type": "array",
+    "description": "Every member that answered, and what of it stands in this answer.",
+    "items": {
+        "type": "object",
+        "required": ["member", "said"],
+        "properties": {"member": {"type": "string"}, "said": {}},
+    },
+}
+_DISAGREEMENTS: Json = {
+    "type": "array",
+    "description": "Everything that the members disagree about.",
+    "items": {"type": "object", "required": ["about"], "properties": {"about": {"type": "string"}}},
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Comparable, so that agents which are made for the same panel are the same."""
+
+    said: str
+    """JSON text of `contributions` and `disagreements`."""
+
+    @staticmethod
+    def of(contributions: Sequence[Json], agents: Sequence[AgentDefinition]) -> "Panel":
+        """`contributions` as they were made; where they disagree is found by what their schemas let be compared."""
+        found = {"contributions": list(contributions), "disagreements": disagreements(contributions, agents)}
+        return Panel(dump(cast("Json", found)))
+
+    @cached_property
+    def value(self) -> Mapping[str, Json]:
+        return cast("Mapping[str, Json]", parse(self.said))
+
+    def output(self, lead: AgentDefinition) -> dict[str, Json]:
+        """JSON Schema of the answer: the lead's own, and who contributed what, and where they disagree."""
+        own: Mapping[str, Json] = lead.output or {
+            "type": "object",
+            "required": ["reply"],
+            "properties": {"reply": {"type": "string"}},
+        }
+        properties = cast("Mapping[str, Json]", own.get("properties") or {})
+        required = cast("Sequence[Json]", own.get("required") or ())
+        return {
+            **own,
+            "properties": {**properties, "contributions": _CONTRIBUTIONS, "disagreements": _DISAGREEMENTS},
+            "required": [*required, "contributions", "disagreements"],
+        }
+
+    def flaw(self, answer: Mapping[str, Json]) -> str | None:
+        """What an answer leaves out or makes up, in words for the model."""
+        for field, name in (("contributions", "member"), ("disagreements", "about")):
+            known = _names(self.value[field], name, answered=field == "contributions")
+            named = _names(answer.get(field), name)
+            if missing := sorted(known - named):
+                return f"`{field}` leaves out {', '.join(missing)}."
+            if field == "contributions" and (made_up := sorted(named - known)):
+                return f"`{field}` names {', '.join(made_up)}, who did not answer."
+        return None
+
+
+def _names(items: Json, field: str, *, answered: bool = False) -> set[str]:
+    members = [each for each in items if isinstance(each, Mapping)] if isinstance(items, list | tuple) else []
+    return {str(each.get(field)) for each in members if not answered or each.get("status") == "done"}
+
+
+def disagreements(contributions: Sequence[Json], agents: Sequence[AgentDefinition]) -> list[Json]:
+    """Fields that several members answered differently, of those whose schemas make values comparable: choices, numbers, yes or no."""
+    comparable = {agent.name: _comparable(agent) for agent in agents}
+    said: dict[str, dict[str, Json]] = {}
+    for each in cast("Sequence[Mapping[str, Json]]", contributions):
+        result = each.get("result")
+        if each.get("status") != "done" or not isinstance(result, Mapping):
+            continue
+        member = str(each["member"])
+        for field in comparable.get(member, ()):
+            if result.get(field) is not None:
+                said.setdefault(field, {})[member] = result[field]
+    return [
+        {"about": field, "said": cast("Json", by_member)}
+        for field, by_member in sorted(said.items())
+        if len({dump(value) for value in by_member.values()}) > 1
+    ]
+
+
+def _comparable(agent: AgentDefinition) -> list[str]:
+    properties = (agent.output or {}).get("properties")
+    if not isinstance(properties, Mapping):
+        return []
+    return [
+        name
+        for name, schema in properties.items()
+        if isinstance(schema, Mapping) and ("enum" in schema or schema.get("type") in _ABOUT_FIELDS)
+    ]

@@ -1,6 +1,7 @@
 """`call: a2a` against a real agent on loopback."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from a2a.types.a2a_pb2 import (
 )
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from orchestrion.core import Entry, EntryStatus, Json, Run, RunStatus, SystemClock
@@ -83,6 +84,13 @@ class Worker(AgentExecutor):
             case "wait":
                 await self.release.wait()
                 await updater.complete()
+            case "chapters":
+                await updater.add_artifact([Part(text="one ")], artifact_id="book", last_chunk=False)
+                await updater.add_artifact([Part(text="two ")], artifact_id="book", append=True, last_chunk=False)
+                await updater.add_artifact([Part(text="old")], artifact_id="note")
+                await updater.add_artifact([Part(text="three")], artifact_id="book", append=True, last_chunk=True)
+                await updater.add_artifact([Part(text="new")], artifact_id="note")
+                await updater.complete()
             case _:
                 await updater.add_artifact([Part(text=f"done: {said}")])
                 await updater.complete()
@@ -101,10 +109,15 @@ class House:
 
 @asynccontextmanager
 async def agent(
-    binding: str = "JSONRPC", version: str = "1.0", *, once: bool = False, release_after: int = 0
+    binding: str = "JSONRPC",
+    version: str = "1.0",
+    *,
+    once: bool = False,
+    release_after: int = 0,
+    streaming: bool = False,
 ) -> AsyncGenerator[House]:
     worker, received = Worker(), list[Mapping[str, str]]()
-    card = AgentCard(name="worker", version="1", capabilities=AgentCapabilities())
+    card = AgentCard(name="worker", version="1", capabilities=AgentCapabilities(streaming=streaming))
     if once:
         card.capabilities.extensions.append(AgentExtension(uri="urn:orchestrion:a2a:message-once"))
     handler = DefaultRequestHandler(agent_executor=worker, task_store=InMemoryTaskStore(), agent_card=card)
@@ -138,8 +151,8 @@ class Vault:
 
 
 @asynccontextmanager
-async def staged() -> AsyncGenerator[Stage]:
-    async with Egress(["127.0.0.1"], timeout_s=5) as egress:
+async def staged(timeout_s: float = 5, max_response_bytes: int = 16_000_000) -> AsyncGenerator[Stage]:
+    async with Egress(["127.0.0.1"], timeout_s=timeout_s, max_response_bytes=max_response_bytes) as egress:
         yield Stage(functions=(A2aRequest(egress, Tokens(egress)), A2a()), secrets=Vault())
 
 
@@ -157,9 +170,11 @@ def call(url: str, said: str, more: str = "") -> str:
 """
 
 
-async def walked(text: str) -> tuple[Run, Mapping[str, Entry]]:
+async def walked(
+    text: str, timeout_s: float = 5, max_response_bytes: int = 16_000_000
+) -> tuple[Run, Mapping[str, Entry]]:
     journal = MemoryJournal(SystemClock())
-    async with staged() as stage, Expressions() as expressions:
+    async with staged(timeout_s, max_response_bytes) as stage, Expressions() as expressions:
         run = await walk_document(read_document(HEAD + text), None, journal=journal, stage=stage, evaluator=expressions)
     return run, {entry.key: entry for entry in await journal.entries(run.id)}
 
@@ -368,3 +383,138 @@ async def test_a_dry_run_sends_nothing() -> None:
             run = await walk_document(document, None, journal=journal, stage=dry, evaluator=expressions)
         assert run.status is RunStatus.COMPLETED, run.problem
         assert house.received == []
+
+
+def streamed(url: str, said: str) -> str:
+    return call(url, said).replace("message/send", "message/stream")
+
+
+@pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
+@pytest.mark.parametrize("version", ["1.0", "0.3"])
+async def test_a_stream_is_put_together_and_recorded_once(binding: str, version: str) -> None:
+    async with agent(binding, version, streaming=True) as house:
+        run, entries = await walked(streamed(house.url, "chapters"))
+        assert len(house.worker.messages) == 1
+    found = output(run)
+    artifacts = cast("list[Mapping[str, Json]]", found["artifacts"])
+    assert found["kind"] == "task"
+    assert [[part["text"] for part in cast("list[Mapping[str, str]]", each["parts"])] for each in artifacts] == [
+        ["one ", "two ", "three"],
+        ["new"],
+    ]
+    assert [key.removeprefix("/do/0/it#1/") for key in entries if key.startswith("/do/0/it#1/")] == ["card", "send"]
+
+
+async def test_an_answer_at_once_ends_a_stream() -> None:
+    async with agent(streaming=True) as house:
+        run, _ = await walked(streamed(house.url, "answer"))
+    assert output(run)["kind"] == "message"
+
+
+async def test_a_stream_that_asks_back_is_a_problem_to_catch() -> None:
+    async with agent(streaming=True) as house:
+        run, _ = await walked(streamed(house.url, "ask"))
+    assert (problem(run)["code"], problem(run)["said"]) == ("a2a-input-required", "Which invoice?")
+
+
+async def test_a_stream_that_takes_too_long_is_left_and_the_task_looked_at() -> None:
+    async with agent(streaming=True, release_after=2) as house:
+        run, entries = await walked(streamed(house.url, "wait"), timeout_s=0.3)
+        assert len(house.worker.messages) == 1
+    assert output(run)["kind"] == "task"
+    assert "/do/0/it#1/look/0" in entries
+
+
+async def test_a_task_is_followed_again_by_its_id_even_after_its_end() -> None:
+    text = """
+  - SEND
+  - again: { call: a2a, with: { agentCard: { endpoint: URL }, method: tasks/resubscribe, parameters: { id: '${ .id }' } } }
+"""
+    async with agent(streaming=True) as house:
+        send = call(house.url, "letters").strip().removeprefix("- ")
+        run, _ = await walked(text.replace("SEND", send).replace("URL", f"'{house.url}'"))
+    assert "done: letters" in str(output(run)["artifacts"])
+
+
+def sse(*results: object) -> bytes:
+    lines = [json.dumps({"jsonrpc": "2.0", "id": 1, "result": each}) for each in results]
+    return "".join(f"data: {line}\n\n" for line in lines).encode()
+
+
+WORKING = {"task": {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"}}}
+DONE = {"statusUpdate": {"taskId": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}}}
+OTHER = {"statusUpdate": {"taskId": "x", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}}}
+MORE = {"artifactUpdate": {"taskId": "t", "append": True, "artifact": {"artifactId": "a", "parts": [{"text": "x"}]}}}
+
+
+@pytest.mark.parametrize(
+    ("events", "then", "ending"),
+    [
+        (sse(WORKING, DONE), "close", "at once"),
+        (sse(WORKING, DONE), "hang", "at once"),
+        (sse(WORKING), "close", "looked"),
+        (sse(WORKING), "break", "looked"),
+        (sse(WORKING), "hang", "looked"),
+        (sse(WORKING), "endless", "looked"),
+        (sse(WORKING, OTHER), "hang", "looked"),
+        (sse(WORKING, MORE), "hang", "looked"),
+        (sse(WORKING) + b"data: {\n\n", "hang", "looked"),
+        (b"", "close", "a2a-bad-answer"),
+        (b"data: [1]\n\n", "close", "a2a-bad-answer"),
+        (sse({}), "close", "a2a-bad-answer"),
+        (b"", "break", "connection-failed"),
+        (b"", "hang", "timed-out"),
+        (b": still here\n\n", "endless", "timed-out"),
+    ],
+)
+async def test_a_stream_is_survived_however_it_behaves(events: bytes, then: str, ending: str) -> None:
+    asked: list[str] = []
+
+    async def body() -> AsyncGenerator[bytes]:
+        yield events
+        if then == "break":
+            raise ConnectionResetError
+        while then == "endless":
+            yield b": still here\n\n" + (sse(WORKING) if ending == "looked" else b"")
+            await asyncio.sleep(0.005)
+        if then == "hang":
+            await asyncio.Event().wait()
+
+    async def serve(request: Request) -> Response:
+        method = str((await request.json())["method"])
+        asked.append(method)
+        if method == "SendStreamingMessage":
+            return StreamingResponse(body(), media_type="text/event-stream")
+        task = {**WORKING["task"], "status": {"state": "TASK_STATE_COMPLETED"}}
+        return JSONResponse({"jsonrpc": "2.0", "id": 1, "result": task})
+
+    text = "  - it: { call: a2a, with: { server: 'URL', method: message/stream, parameters: { message: {} } } }\n"
+    async with serving(Starlette(routes=[Route("/", serve, methods=["POST"])])) as url:
+        run, _ = await walked(text.replace("URL", f"{url}/"), timeout_s=0.4)
+    if ending in ("at once", "looked"):
+        assert output(run)["kind"] == "task"
+        assert asked == ["SendStreamingMessage", *(["GetTask"] if ending == "looked" else [])]
+    else:
+        assert problem(run)["code"] == ending
+        assert asked == ["SendStreamingMessage"]
+
+
+async def test_a_stream_larger_than_allowed_is_left_and_the_task_looked_at() -> None:
+    big = {"artifactUpdate": {"taskId": "t", "artifact": {"artifactId": "a", "parts": [{"text": "x" * 60_000}]}}}
+
+    async def body() -> AsyncGenerator[bytes]:
+        yield sse(WORKING)
+        while True:
+            yield sse(big)
+
+    async def serve(request: Request) -> Response:
+        if (await request.json())["method"] == "SendStreamingMessage":
+            return StreamingResponse(body(), media_type="text/event-stream")
+        task = {**WORKING["task"], "status": {"state": "TASK_STATE_COMPLETED"}}
+        return JSONResponse({"jsonrpc": "2.0", "id": 1, "result": task})
+
+    text = "  - it: { call: a2a, with: { server: 'URL', method: message/stream, parameters: { message: {} } } }\n"
+    async with serving(Starlette(routes=[Route("/", serve, methods=["POST"])])) as url:
+        run, entries = await walked(text.replace("URL", f"{url}/"), max_response_bytes=1_000_000)
+    assert output(run)["kind"] == "task"
+    assert "/do/0/it#1/look/0" in entries

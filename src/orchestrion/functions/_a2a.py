@@ -28,8 +28,9 @@ from ._schema import arguments_of
 from ._tokens import Tokens
 
 CARD = "/.well-known/agent-card.json"
-_READS = ("card", "tasks/get", "tasks/list", "agent/getAuthenticatedExtendedCard")
-_METHODS = ("message/send", "tasks/get", "tasks/list", "tasks/cancel", "agent/getAuthenticatedExtendedCard")
+_READS = ("card", "tasks/get", "tasks/list", "tasks/resubscribe", "agent/getAuthenticatedExtendedCard")
+_WAITED = ("message/send", "message/stream", "tasks/resubscribe")
+_METHODS = (*_WAITED, "tasks/get", "tasks/list", "tasks/cancel", "agent/getAuthenticatedExtendedCard")
 _FIRST_WAIT_S = 0.25
 _LONG_WAIT_S = 60.0
 _LONGEST_WAIT_S = 600.0
@@ -70,7 +71,8 @@ _A2A = Declaration(
     title="Give work to another system's agent",
     description=(
         "Reads the agent's card, sends the message, and waits until the task has ended, for days if need be: between two "
-        "looks the run sleeps. A task that failed, was rejected or cancelled is an error; so is one that asks for input, with "
+        "looks the run sleeps. `message/stream` follows the agent's events first, and looks from where the stream ends or "
+        "breaks; its answer is recorded once, put together. A task that failed, was rejected or cancelled is an error; so is one that asks for input, with "
         "its ids and what it asks, so that the workflow can catch it and answer. The message's id stays the same when it is "
         "sent again; it is sent again on its own only if the agent's card says that such a message counts once."
     ),
@@ -174,7 +176,7 @@ class A2a:
         }
         answer = await call.ask("send", Datum(request, labels), once=once)
         found = cast("Mapping[str, Json]", answer.output.value)
-        if method != "message/send" or found.get("kind") != "task":
+        if method not in _WAITED or found.get("kind") != "task":
             return answer
         look: Json = {**request, "method": "tasks/get", "parameters": {"id": found.get("id")}}
         return await call.wait(answer, Datum(look, merge_labels([where, {"/parameters": answer.output.every_label()}])))

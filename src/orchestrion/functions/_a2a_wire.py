@@ -18,6 +18,8 @@ from a2a.types.a2a_pb2 import (
     GetTaskRequest,
     ListTasksRequest,
     SendMessageRequest,
+    SubscribeToTaskRequest,
+    Task,
 )
 from a2a.utils.constants import TransportProtocol
 from a2a.utils.errors import A2AError
@@ -27,10 +29,12 @@ from google.protobuf.message import Message
 from orchestrion.core import ERROR_TYPES, Faulted, Json, OrchestrionError, Problem, TransientError, UserError, parse
 from orchestrion.egress import Egress
 
+from ._a2a_stream import followed
 from ._credentials import Credentials, http_auth
 from ._http import host_of
 
 BINDINGS = (TransportProtocol.JSONRPC.value, TransportProtocol.HTTP_JSON.value)
+STREAMS = ("message/stream", "tasks/resubscribe")
 ONCE = "urn:orchestrion:a2a:message-once"
 """An extension in an agent's card that says: a message with an id it has seen before is not acted on again."""
 
@@ -75,19 +79,26 @@ async def ask_agent(
         supported_interfaces=[
             ParseDict(dict(each), AgentInterface(), ignore_unknown_fields=True) for each in interfaces
         ],
-        capabilities=AgentCapabilities(extended_agent_card=True),
+        capabilities=AgentCapabilities(extended_agent_card=True, streaming=True),
     )
     host = host_of(card.supported_interfaces[0].url)
     async with egress.client() as http:
         if (auth := http_auth(credentials)) is not None:
             http.auth = auth
         http.headers["user-agent"] = "orchestrion"
+        streaming = method in STREAMS
         config = ClientConfig(
-            streaming=False, polling=True, httpx_client=http, supported_protocol_bindings=list(BINDINGS)
+            streaming=streaming,
+            polling=not streaming,
+            httpx_client=http,
+            supported_protocol_bindings=list(BINDINGS),
         )
+        client = ClientFactory(config).create(card)
         try:
+            if streaming:
+                return await _stream(client, method, parameters, message_id, egress.timeout_s)
             async with asyncio.timeout(egress.timeout_s):
-                return await _method(ClientFactory(config).create(card), method, parameters, message_id)
+                return await _method(client, method, parameters, message_id)
         except TimeoutError:
             raise TransientError(
                 "timed-out", f"The agent at {host!r} took longer than {egress.timeout_s:g} s.", hint=_ONCE_MORE
@@ -96,6 +107,25 @@ async def ask_agent(
             raise _translated(error, host) from error
         except (ParseError, ValueError) as error:
             raise _bad_answer(host) from error
+
+
+async def _stream(client: Client, method: str, parameters: Mapping[str, Json], message_id: str, seconds: float) -> Json:
+    """A stream is followed for so long; a task that an agent no longer streams is looked at."""
+    if method == "message/stream":
+        events = client.send_message(_message_request(parameters, message_id))
+        return _told(await followed(events, seconds=seconds))
+    request = _filled(parameters, SubscribeToTaskRequest())
+    try:
+        return _told(await followed(client.subscribe(request), seconds=seconds, task_id=request.id))
+    except A2AError as error:
+        if isinstance(error.__cause__, httpx.RequestError | httpx.HTTPStatusError):
+            raise
+        async with asyncio.timeout(seconds):
+            return _told(await client.get_task(GetTaskRequest(id=request.id)))
+
+
+def _told(found: Message) -> Json:
+    return {"kind": "task" if isinstance(found, Task) else "message", **_json(found)}
 
 
 async def _method(client: Client, method: str, parameters: Mapping[str, Json], message_id: str) -> Json:

@@ -33,12 +33,12 @@ _A2A_NEEDS: Mapping[str, str | None] = MappingProxyType(
         "tasks/get": "id",
         "tasks/list": None,
         "tasks/cancel": "id",
+        "message/stream": "message",
+        "tasks/resubscribe": "id",
         "agent/getAuthenticatedExtendedCard": None,
     }
 )
 _A2A_REFUSED = (
-    "message/stream",
-    "tasks/resubscribe",
     "tasks/pushNotificationConfig/set",
     "tasks/pushNotificationConfig/get",
     "tasks/pushNotificationConfig/list",

@@ -35,7 +35,7 @@ UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
         "mcp-options": Refusal("`options` of an MCP transport", "Remove them; headers stand under `http`."),
         "a2a-method": Refusal(
             "This A2A method",
-            "Use message/send, which waits for the task's end, tasks/get, tasks/list or tasks/cancel.",
+            "Use message/send or message/stream, which wait for the task's end; no server listens for notifications.",
         ),
         "language": Refusal(
             "An expression language other than jq", "Write the expressions in jq and remove `evaluate.language`."

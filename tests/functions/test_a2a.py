@@ -506,6 +506,7 @@ async def test_a_stream_larger_than_allowed_is_left_and_the_task_looked_at() -> 
         yield sse(WORKING)
         while True:
             yield sse(big)
+            await asyncio.sleep(0)  # it hears there that the other side has gone
 
     async def serve(request: Request) -> Response:
         if (await request.json())["method"] == "SendStreamingMessage":

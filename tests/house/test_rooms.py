@@ -17,13 +17,13 @@ CHECKED = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "ben
 
 OVER_HTTP = {f"functions/_{name}.py" for name in ("a2a_wire", "bodies", "credentials", "fetch", "http", "tokens")}
 HOMES = {
-    "a2a": {"functions/_a2a_wire.py"},
+    "a2a": {"functions/_a2a_stream.py", "functions/_a2a_wire.py"},
     "alembic": {"store"},
     "cedarpy": {"governance"},
     "cronsim": {"spec"},
     "fsspec": {"store"},
     "genai_prices": {"models", "agents"},
-    "google": {"functions/_a2a_wire.py"},
+    "google": {"functions/_a2a_stream.py", "functions/_a2a_wire.py"},
     "httpx": {"egress", "models", "agents", *OVER_HTTP},
     "httpx2": {"egress", "models", "agents", "functions/_credentials.py", "functions/_mcp_session.py"},
     "jq": {"expressions"},

@@ -419,7 +419,7 @@ async def test_a_stream_that_asks_back_is_a_problem_to_catch() -> None:
 
 async def test_a_stream_that_takes_too_long_is_left_and_the_task_looked_at() -> None:
     async with agent(streaming=True, release_after=2) as house:
-        run, entries = await walked(streamed(house.url, "wait"), timeout_s=0.3)
+        run, entries = await walked(streamed(house.url, "wait"), timeout_s=1)
         assert len(house.worker.messages) == 1
     assert output(run)["kind"] == "task"
     assert "/do/0/it#1/look/0" in entries
@@ -490,7 +490,7 @@ async def test_a_stream_is_survived_however_it_behaves(events: bytes, then: str,
 
     text = "  - it: { call: a2a, with: { server: 'URL', method: message/stream, parameters: { message: {} } } }\n"
     async with serving(Starlette(routes=[Route("/", serve, methods=["POST"])])) as url:
-        run, _ = await walked(text.replace("URL", f"{url}/"), timeout_s=0.4)
+        run, _ = await walked(text.replace("URL", f"{url}/"), timeout_s=1)
     if ending in ("at once", "looked"):
         assert output(run)["kind"] == "task"
         assert asked == ["SendStreamingMessage", *(["GetTask"] if ending == "looked" else [])]

@@ -45,6 +45,10 @@ class Known:
     secrets: Collection[str] | None = None
     document: Callable[[str], Api] | None = None
     """Reads an OpenAPI document of the project. Raises: UserError."""
+    name: str | None = None
+    """What the agent must be called: as its file is."""
+    members: Collection[str] | None = None
+    """Agents and teams that may be engaged."""
     functions: Functions | None = None
     """Finds a function of the catalog, such as `Catalog.resolve`."""
 
@@ -114,6 +118,7 @@ def _surroundings(definition: AgentDefinition, known: Known) -> Surroundings:
         tools={tool.name: tool.chosen if is_known(tool) else None for tool in tools},
         input_fields=list(properties) if isinstance(properties, Mapping) else [],
         output_schema=cast("Mapping[str, Json] | None", definition.output),
+        members=known.members,
     )
 
 
@@ -139,6 +144,10 @@ class _Check:
     known: Known
 
     def flaws(self) -> Iterator[Flaw]:
+        name = self.definition.name
+        if self.known.name not in {None, name}:
+            hint = "An agent is called as its file is."
+            yield Flaw("/name", f"The agent is called {name!r}, its file {self.known.name!r}.", hint)
         yield from self._schema(self.definition.input, "/input")
         if self.definition.output is not None:
             yield from self._schema(self.definition.output, "/output")

@@ -1,7 +1,7 @@
 """Everything a project's files say, read and checked together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrion.agents import (
@@ -95,10 +95,11 @@ async def check_project(
         secrets=list(project.settings.secrets),
         document=lambda place: read_project_document(project.root, place),
         functions=catalog.resolve,
+        members=[file.stem for file in project.agents],
     )
     agents: dict[str, AgentDefinition] = {}
     for file in project.agents:
-        definition, found = read_agent(_bytes(file), file=project.relative(file), known=known)
+        definition, found = read_agent(_bytes(file), file=project.relative(file), known=replace(known, name=file.stem))
         findings += found
         if definition is not None:
             agents[definition.name] = definition

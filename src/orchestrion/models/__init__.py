@@ -38,6 +38,12 @@ rules:
     answer: 'I could not find out what this is about.'
 ```
 
+**Teams.** An agent that leads a team hands work on with `engage: NAME` in place of `call`, with `arguments` where the member takes
+some. NAME is an agent or a team. A rule whose member is neither offered nor below one that is offered does not hold, so the same
+rules serve a flat team and a hierarchy. What a member gave stands under its name, as a tool's result does: `done: billing`,
+`{tools.billing.reply}`. An agent that sums a panel up need not repeat it: `contributions` and `disagreements`, where its answer must
+have them, are taken from its input's `panel` unless the rule says them.
+
 `when` lists conditions that must all hold; without `when` a rule always holds, and the last rule must be such an answer.
 
 | condition | holds when |
@@ -76,7 +82,7 @@ from ._patience import Patience
 from ._playbook import Flaw, Playbook, Surroundings, check_playbook, flaws_of, parse_playbook
 from ._playbook_file import PlaybookFile, findings_of, playbook_schema, read_playbook
 from ._router_store import Routers, RouterSource, open_router
-from ._rules import CallTool, Conversation, Say, Step, ToolCall, next_step
+from ._rules import CallTool, Conversation, Member, Say, Step, ToolCall, next_step
 from ._settings import ModelSettings, RouterSettings
 from ._template import lookup, render
 
@@ -91,6 +97,7 @@ __all__ = [
     "Conversation",
     "Example",
     "Flaw",
+    "Member",
     "ModelSettings",
     "Models",
     "Neighbour",

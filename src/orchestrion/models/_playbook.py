@@ -1,7 +1,7 @@
 """The document of a playbook: its types, and what can be wrong with it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
@@ -64,11 +64,13 @@ class When(_Part):
 
 
 class Rule(_Part):
-    """When it holds, a tool is called or an answer given."""
+    """When it holds, a tool is called, a member of the team engaged, or an answer given."""
 
     name: str = Field(min_length=1)
     when: When | None = None
     call: str | None = None
+    engage: str | None = None
+    """An agent or a team, where the agent leads one: whoever of the offered members it is or is below of."""
     arguments: Mapping[str, JsonValue] = Field(default_factory=dict)
     answer: str | Mapping[str, JsonValue] | None = None
     why: str | None = None
@@ -105,6 +107,8 @@ class Surroundings:
     """None for a tool of which only another system knows what it takes."""
     input_fields: Sequence[str]
     output_schema: Mapping[str, Json] | None
+    members: Collection[str] | None = None
+    """Agents and teams of the project that may be engaged. None: not known."""
 
 
 def _escaped(step: str | int) -> str:
@@ -196,10 +200,12 @@ class _Check:
             )
 
     def _rule(self, rule: Rule, here: str) -> Iterator[Flaw]:
-        if (rule.call is None) == (rule.answer is None):
-            yield Flaw(here, f"Rule {rule.name!r} needs either `call` or `answer`.")
-        if rule.arguments and rule.call is None:
-            yield Flaw(f"{here}/arguments", "`arguments` belong to a `call`.")
+        if sum(each is not None for each in (rule.call, rule.engage, rule.answer)) != 1:
+            yield Flaw(here, f"Rule {rule.name!r} needs one of `call`, `engage`, `answer`.")
+        if rule.arguments and rule.answer is not None:
+            yield Flaw(f"{here}/arguments", "`arguments` belong to a `call` or to `engage`.")
+        if rule.engage is not None:
+            yield from self._member(rule.engage, f"{here}/engage")
         if rule.when is not None:
             yield from self._when(rule.when, f"{here}/when")
         if rule.call is not None:
@@ -225,7 +231,7 @@ class _Check:
             ("failed", when.failed),
         ):
             for tool in tools:
-                yield from self._tool(tool, f"{here}/{field}")
+                yield from self._known(tool, f"{here}/{field}")
         if when.not_ is not None:
             yield from self._when(when.not_, f"{here}/not")
         for index, group in enumerate(when.any_):
@@ -236,6 +242,20 @@ class _Check:
             compiled(pattern)
         except re.error as error:
             yield Flaw(here, f"{pattern!r} is not a regular expression: {error}.")
+
+    def _member(self, name: str, here: str) -> Iterator[Flaw]:
+        known = self.around.members if self.around else None
+        if known is not None and name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            yield Flaw(here, f"There is no agent or team {name!r}.", f"Known: {listed}.")
+
+    def _known(self, tool: str, here: str) -> Iterator[Flaw]:
+        """A tool, or a member that a rule engages."""
+        if tool not in self._engaged():
+            yield from self._tool(tool, here)
+
+    def _engaged(self) -> list[str]:
+        return [rule.engage for rule in self.playbook.rules if rule.engage is not None]
 
     def _tool(self, tool: str, here: str) -> Iterator[Flaw]:
         if self.around is not None and tool not in self.around.tools:
@@ -305,7 +325,7 @@ class _Check:
             yield Flaw(here, f"There is no {first!r} in `{root}`.", f"There: {', '.join(known) or 'nothing'}.")
 
     def _roots(self) -> Mapping[str, Sequence[str] | None]:
-        tools = list(self.around.tools) if self.around else None
+        tools = [*self.around.tools, *self._engaged()] if self.around else None
         return {
             "input": self.around.input_fields if self.around else None,
             "entities": list(self.playbook.entities),

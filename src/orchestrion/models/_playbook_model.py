@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from pydantic_ai.messages import (
@@ -15,12 +16,15 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
 
 from orchestrion.core import Json, dump
 
 from ._playbook import Playbook
-from ._rules import CallStatus, CallTool, Conversation, Say, ToolCall, next_step
-from ._template import shown
+from ._rules import CallStatus, CallTool, Conversation, Member, Say, ToolCall, next_step
+from ._template import lookup, shown
+
+_OF_PANELS = ("contributions", "disagreements")
 
 
 class PlaybookModel(Model[None]):
@@ -45,38 +49,64 @@ class PlaybookModel(Model[None]):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         _, parameters = self.prepare_request(model_settings, model_request_parameters)
-        conversation = conversation_of(messages, {tool.name for tool in parameters.function_tools})
+        conversation = conversation_of(messages, parameters.function_tools, self._playbook)
         step = next_step(self._playbook, conversation)
-        output_tool = parameters.output_tools[0].name if parameters.output_tools else None
+        output_tool = parameters.output_tools[0] if parameters.output_tools else None
         match step:
             case CallTool(tool=tool, arguments=arguments):
                 part = ToolCallPart(tool, dict(arguments))
             case Say(answer=answer):
-                part = _answer(answer, output_tool)
+                part = _answer(answer, output_tool, conversation.input)
         why: dict[str, Json] = {"answered_by": "rules", "playbook": self._playbook.name, "rule": step.rule.name}
         if step.rule.why:
             why["why"] = step.rule.why
         return ModelResponse(parts=[part], model_name=self.model_name, provider_name=self.system, metadata=why)
 
 
-def _answer(answer: str | Mapping[str, Json], output_tool: str | None) -> TextPart | ToolCallPart:
-    fields = {"reply": answer} if isinstance(answer, str) else dict(answer)
+def _answer(
+    answer: str | Mapping[str, Json], output_tool: ToolDefinition | None, given: Json
+) -> TextPart | ToolCallPart:
+    fields: dict[str, Json] = {"reply": answer} if isinstance(answer, str) else dict(answer)
     if output_tool is not None:
-        return ToolCallPart(output_tool, fields)
+        return ToolCallPart(output_tool.name, {**_panel(output_tool, given), **fields})
     return TextPart(shown(fields.get("reply")) if set(fields) == {"reply"} else dump(fields))
 
 
-def conversation_of(messages: Sequence[ModelMessage], tools: set[str]) -> Conversation:
+def _panel(output_tool: ToolDefinition, given: Json) -> dict[str, Json]:
+    """What a panel's members said and where they disagree, as it was put to the one who sums it up."""
+    said = lookup(given, "panel")
+    required = output_tool.parameters_json_schema.get("required", ())
+    if not isinstance(said, Mapping):
+        return {}
+    return {name: said[name] for name in _OF_PANELS if name in required and name in said}
+
+
+def conversation_of(
+    messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition], playbook: Playbook
+) -> Conversation:
     """What rules see of a conversation: its input, and the tools that were called, with how they ended."""
     ends = {part.tool_call_id: part for part in _returns(messages)}
-    calls = [
-        _call(part, ends[part.tool_call_id], (message.metadata or {}).get("rule"))
-        for message in messages
-        if isinstance(message, ModelResponse)
-        for part in message.parts
-        if isinstance(part, ToolCallPart) and part.tool_name in tools and part.tool_call_id in ends
-    ]
-    return Conversation(input=_input(messages), calls=calls)
+    members = [member for tool in tools if (member := _member(tool)) is not None]
+    names: dict[str, list[str]] = {tool.name: [] for tool in tools}
+    for member in members:
+        names[member.tool].append(member.name)
+    engaged = {rule.name: rule.engage for rule in playbook.rules if rule.engage is not None}
+    calls: list[ToolCall] = []
+    for message in messages:
+        for part in message.parts if isinstance(message, ModelResponse) else ():
+            if isinstance(part, ToolCallPart) and part.tool_name in names and part.tool_call_id in ends:
+                call = _call(part, ends[part.tool_call_id], (message.metadata or {}).get("rule"))
+                wanted = [engaged[call.rule]] if call.rule in engaged else []
+                calls.append(replace(call, names=list(dict.fromkeys([*names[part.tool_name], *wanted]))))
+    return Conversation(input=_input(messages), calls=calls, members=members)
+
+
+def _member(tool: ToolDefinition) -> Member | None:
+    """Whom of a team a tool stands for, as the agents room wrote it."""
+    said = tool.metadata or {}
+    if "member" not in said:
+        return None
+    return Member(tool=tool.name, name=str(said["member"]), contains=[str(each) for each in said.get("contains", ())])
 
 
 def _returns(messages: Sequence[ModelMessage]) -> Iterable[ToolReturnPart]:

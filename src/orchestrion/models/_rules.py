@@ -30,6 +30,22 @@ class ToolCall:
     """What it gave when done; `reason`, `by` and `code` when refused or failed."""
     rule: str | None = None
     """The rule that asked for it, if a playbook did."""
+    names: Sequence[str] = ()
+    """What else it is called: the member of a team that it stood for, and whom the rule wanted to engage."""
+
+    @property
+    def every_name(self) -> Sequence[str]:
+        return (self.tool, *self.names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member of the team that the agent leads, and the tool that stands for it."""
+
+    tool: str
+    name: str
+    contains: Sequence[str] = ()
+    """Who is below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +54,14 @@ class Conversation:
 
     input: Json
     calls: Sequence[ToolCall] = ()
+    members: Sequence[Member] = ()
+
+    def standing_for(self, name: str) -> str | None:
+        """The tool of this member, or else of one that has it below."""
+        return next(
+            (each.tool for each in self.members if each.name == name),
+            next((each.tool for each in self.members if name in each.contains), None),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +93,10 @@ def next_step(playbook: Playbook, conversation: Conversation) -> Step:
             continue
         if rule.answer is not None:
             return Say(rule=rule, answer=_answer(rule.answer, scope))
-        step = _call(rule, scope)
+        tool = rule.call or conversation.standing_for(rule.engage or "")
+        if tool is None:
+            continue
+        step = _call(rule, tool, scope)
         if not any(call.rule == rule.name or _same(call, step) for call in conversation.calls):
             return step
     raise UserError(
@@ -85,12 +112,12 @@ def _answer(answer: str | Mapping[str, Json], scope: Json) -> str | Mapping[str,
     return {name: render(member, scope) for name, member in answer.items()}
 
 
-def _call(rule: Rule, scope: Json) -> CallTool:
+def _call(rule: Rule, tool: str, scope: Json) -> CallTool:
     """Arguments whose value is null are left out: the tool's own defaults hold."""
     arguments = {name: render(value, scope) for name, value in rule.arguments.items()}
     return CallTool(
         rule=rule,
-        tool=rule.call or "",
+        tool=tool,
         arguments={name: value for name, value in arguments.items() if value is not None},
     )
 
@@ -106,7 +133,8 @@ def _message(playbook: Playbook, conversation: Conversation) -> str:
 
 def _scope(playbook: Playbook, conversation: Conversation) -> Mapping[str, Json]:
     text = _message(playbook, conversation)
-    last = {call.tool: call for call in conversation.calls}
+    last = {name: call for call in conversation.calls for name in call.every_name}
+    done = (call for call in conversation.calls if call.status == "done")
     found = {
         name: matched(kind.pattern, text) if isinstance(kind, Pattern) else KINDS[kind](text)
         for name, kind in playbook.entities.items()
@@ -114,7 +142,7 @@ def _scope(playbook: Playbook, conversation: Conversation) -> Mapping[str, Json]
     scope: dict[str, Json] = {
         "input": conversation.input,
         "entities": found,
-        "tools": {call.tool: call.result for call in conversation.calls if call.status == "done"},
+        "tools": {name: call.result for call in done for name in call.every_name},
         "refusals": {tool: call.result for tool, call in last.items() if call.status == "refused"},
         "failures": {tool: call.result for tool, call in last.items() if call.status == "failed"},
     }
@@ -160,7 +188,7 @@ def _repeated(items: Sequence[Json], fields: Sequence[str]) -> list[Json]:
 
 def _holds(when: When, text: str, scope: Json, conversation: Conversation) -> bool:
     plain = _plain(text)
-    status = {call.tool: call.status for call in conversation.calls}
+    status = {name: call.status for call in conversation.calls for name in call.every_name}
     return (
         (not when.says or any(_said(phrase, plain) for phrase in when.says))
         and all(_said(phrase, plain) for phrase in when.says_all)

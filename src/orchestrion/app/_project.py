@@ -162,6 +162,7 @@ def routers_of(project: Project) -> Routers:
                 label=router.label,
                 target_precision=router.target_precision,
                 threshold=router.threshold,
+                embeddings=router.embeddings,
             ),
         )
         for name, router in project.settings.routers.items()

@@ -396,13 +396,32 @@ def router_test(
     test_file: Annotated[Path | None, typer.Option("--test", help="Labelled examples to test with.")] = None,
     text: Annotated[str | None, typer.Option(help="Column of the text.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="Let meanings count beside words; takes the extra `embeddings`.")
+    ] = False,
+    leave_out: Annotated[
+        int, typer.Option(min=0, help="Train without so many labels, to see how it treats their messages.")
+    ] = 0,
     project: Project = HERE,
     as_json: Json = False,
 ) -> None:
-    """How often a router is right, how much it leaves to a person, and what it confuses."""
+    """How often a router is right, how much it leaves to a person, and what it confuses.
+
+    Messages whose label it was not trained with are judged apart: it should leave them to a person.
+    """
     from ._router import test
 
-    test(name, train_file, test_file, text, label, project=project, as_json=as_json)
+    test(
+        name,
+        train_file,
+        test_file,
+        text,
+        label,
+        embeddings=embeddings,
+        leave_out=leave_out,
+        project=project,
+        as_json=as_json,
+    )
 
 
 @store.command("migrate")

@@ -1,5 +1,6 @@
 """`orchestrion router`: train and test."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Table
@@ -45,11 +46,16 @@ def test(
     text: str | None,
     label: str | None,
     *,
+    embeddings: bool,
+    leave_out: int,
     project: Path,
     as_json: bool,
 ) -> None:
     async def work() -> int:
         folder, source = _source(name, train_file, text, label, project)
+        source = replace(source, without=leave_out)
+        if embeddings:
+            source = replace(source, settings=source.settings.model_copy(update={"embeddings": True}))
         if test_file is None:
             raise UserError(
                 "no-test-file",
@@ -93,6 +99,10 @@ def _tell(report: Report) -> None:
     table.add_row("right, had it always answered", f"{report.accuracy:.1%}")
     table.add_row("answered", f"{report.answered:.1%}, the rest is left to a person")
     table.add_row("right among those", f"{report.precision:.1%}")
+    table.add_row("right among the surest 90 %", f"{report.precision_at_90:.1%}")
+    if strangers := report.strangers:
+        said = f"{strangers.abstained:.1%} of {strangers.messages:,} left to a person; AUROC {strangers.auroc:.3f}"
+        table.add_row("of no label it knows", said)
     table.add_row("takes", f"{report.ms_per_message:.2f} ms a message")
     out.print(table)
     for worst in report.worst[:5]:

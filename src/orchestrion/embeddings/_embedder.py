@@ -67,7 +67,9 @@ class Embedder:
         hidden = self._normal(hidden, "embeddings.LayerNorm")
         for layer in range(LAYERS):
             name = f"encoder.layer.{layer}"
-            hidden = self._normal(hidden + self._attention(hidden, f"{name}.attention"), f"{name}.attention.output.LayerNorm")
+            hidden = self._normal(
+                hidden + self._attention(hidden, f"{name}.attention"), f"{name}.attention.output.LayerNorm"
+            )
             inner = self._linear(hidden, f"{name}.intermediate.dense")
             inner *= 0.5 * (1 + erf(inner * np.float32(2**-0.5)))
             hidden = self._normal(hidden + self._linear(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm")

@@ -64,7 +64,7 @@ def cut(text: str) -> str:
 def digest_of(examples: list[Example], settings: RouterSettings, version: Mapping[str, str]) -> str:
     """What identifies a trained router: examples, settings, and what it was made with."""
     rows = [[example.text, example.label] for example in examples]
-    return digest([rows, settings.model_dump(mode="json", exclude={"text", "label"}), dict(version)])
+    return digest([rows, settings.model_dump(mode="json", exclude={"text", "label", "embeddings"}), dict(version)])
 
 
 def require_trainable(examples: list[Example], path: str) -> None:

@@ -26,6 +26,8 @@ class RouterSource:
 
     examples: Path
     settings: RouterSettings
+    without: int = 0
+    """How many labels, spread over the alphabet, are left out: what they would have got shows how it treats strangers."""
 
 
 class Routers:
@@ -77,6 +79,9 @@ def open_router(source: RouterSource, folder: Path) -> "Router":
     from ._router import router_digest
 
     examples = read_examples(source.examples, source.settings)
+    labels = sorted({example.label for example in examples})
+    left_out = {labels[at * len(labels) // source.without] for at in range(source.without)}
+    examples = [example for example in examples if example.label not in left_out]
     path = _path(folder, router_digest(examples, source.settings))
     stored = _read(path, source.settings)
     return stored if stored is not None else _trained(examples, source, folder)

@@ -36,4 +36,6 @@ class RouterSettings(BaseModel):
     """The confidence below which the router abstains, in place of one chosen by `target_precision`."""
     nearest: int = Field(default=3, ge=0, le=20)
     """How many examples are named as evidence."""
+    embeddings: bool = False
+    """Whether meanings count beside words. Takes the extra `embeddings`."""
     seed: int = 0

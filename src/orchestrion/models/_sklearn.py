@@ -13,6 +13,7 @@ import sklearn
 import skops.io
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
@@ -40,6 +41,11 @@ class Vectors:
         self._columns = [{term: column for column, term in enumerate(terms)} for terms in vocabularies]
         self._starts = (0, len(vocabularies[0]))
         self._terms = [cast("Callable[[str], list[str]]", half.build_analyzer()) for half in _halves()]
+
+    @property
+    def count(self) -> int:
+        """How many columns there are."""
+        return sum(len(terms) for terms in self.vocabularies)
 
     def of(self, text: str) -> tuple[Integers, Floats]:
         """Columns of a text's vector and their values. What scikit-learn's `transform` gives, without its checks, which
@@ -72,6 +78,17 @@ def fit_vectors(texts: Sequence[str]) -> tuple[Vectors, Matrix]:
     matrix = cast("Any", scipy.sparse).hstack([half.fit_transform(texts) for half in halves], format="csr")
     terms = [sorted(half.vocabulary_, key=half.vocabulary_.get) for half in halves]
     return Vectors(terms, [half.idf_.astype(np.float32) for half in halves]), matrix
+
+
+def beside(vectors: Matrix, more: Floats) -> Matrix:
+    """The vectors with dense columns after their own."""
+    return cast("Any", scipy.sparse).hstack([vectors, scipy.sparse.csr_array(more)], format="csr", dtype=np.float32)
+
+
+def area_under_curve(high: Sequence[float], low: Sequence[float]) -> float:
+    """The chance that one of `high` is above one of `low`."""
+    truth = [1] * len(high) + [0] * len(low)
+    return round(float(cast("Any", roc_auc_score)(truth, [*high, *low])), 4)
 
 
 _one_at_a_time = threading.Lock()

@@ -183,6 +183,21 @@ class Router(_Setting):
         le=1,
         description="Confidence below which it abstains, in place of the one chosen by `target_precision`.",
     )
+    embeddings: bool = Field(
+        default=False, description="Whether meanings count beside words. Takes the extra `embeddings`."
+    )
+
+
+class KnowledgeBase(_Setting):
+    """A folder of documents that `retrieve` finds passages in."""
+
+    labels: tuple[str, ...] = Field(
+        default=("knowledge",),
+        description="Labels of its passages: `untrusted` where anybody outside may have written them.",
+    )
+    embeddings: bool = Field(
+        default=False, description="Whether meanings count beside words. Takes the extra `embeddings`."
+    )
 
 
 class Batch(_Setting):
@@ -365,6 +380,10 @@ class Settings(_Setting):
     )
     users: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="User → roles.")
     routers: dict[Name, Router] = Field(default_factory=dict, description="Classifiers for `route`, by name.")
+    knowledge: dict[Name, KnowledgeBase] = Field(
+        default_factory=dict,
+        description="Folders in `knowledge/`, by name, where the defaults do not do; `default` is the folder itself.",
+    )
     mcp: dict[Name, McpServer] = Field(default_factory=dict, description="MCP servers, by name.")
     guards: dict[Name, GuardPolicy] = Field(default_factory=dict, description="What `guard` checks, by name.")
     batches: dict[str, Batch] = Field(

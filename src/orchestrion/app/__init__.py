@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._dry import Rehearsal, rehearse
     from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
+    from ._knowledge import knowledge_of
     from ._process import run_process
     from ._project import Checked, routers_of
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
@@ -31,6 +32,7 @@ __all__ = [
     "copy_store",
     "fire",
     "keep_retaining",
+    "knowledge_of",
     "migrate_store",
     "open_app",
     "open_journal",
@@ -59,6 +61,7 @@ _HOMES = {
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
+    "knowledge_of": "_knowledge",
     "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
     **dict.fromkeys(("keep_retaining", "retain", "retention_of", "vacuum_store"), "_retention"),

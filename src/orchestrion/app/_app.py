@@ -33,6 +33,7 @@ from orchestrion.spec import Document
 
 from ._functions import catalog_of
 from ._journals import Mode, StandBy, open_journal
+from ._knowledge import knowledge_of
 from ._project import Checked, check_project, read_playbooks, routers_of
 from ._telemetry import observing
 from ._triggers import Triggers
@@ -207,6 +208,8 @@ async def open_rooms(
         agents: dict[str, AgentDefinition] = {}
         teams: dict[str, TeamDefinition] = {}
         routers = routers_of(project)
+        knowledge = knowledge_of(project)
+        stack.callback(knowledge.close)
         catalog = catalog_of(
             project,
             egress=egress,
@@ -214,6 +217,7 @@ async def open_rooms(
             routers=routers,
             agents=agents,
             teams=teams,
+            knowledge=knowledge,
             clock=clock,
             stack=stack,
         )

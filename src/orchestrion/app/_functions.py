@@ -22,12 +22,14 @@ from orchestrion.functions import (
     Mcp,
     OpenApi,
     Query,
+    Retrieve,
     Route,
     Team,
     Tokens,
     Transform,
     Workflow,
 )
+from orchestrion.knowledge import Knowledge
 from orchestrion.models import Models, Routers
 from orchestrion.project import Project
 
@@ -38,6 +40,7 @@ def catalog_of(
     egress: Egress,
     models: Models,
     routers: Routers,
+    knowledge: Knowledge,
     agents: Mapping[str, AgentDefinition],
     teams: Mapping[str, TeamDefinition],
     clock: Clock,
@@ -67,6 +70,7 @@ def catalog_of(
             Query(connections),
             Transform(),
             Route(routers),
+            Retrieve(knowledge),
             Agent(agents, models, clock),
             Team(teams, agents, models, clock),
             Infer(models, clock),

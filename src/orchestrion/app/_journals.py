@@ -48,7 +48,7 @@ async def open_journal(
 
 async def _open_store(project: Project, mode: Literal["own", "join"], clock: Clock, stand_by: StandBy | None) -> Store:
     url = project.store_url(project.secrets())
-    blobs = _blobs(project, url)
+    blobs = blobs_of(project, url)
     if not is_postgresql(url):
         default_folder = project.root / ".orchestrion"
         if mode == "own" and database_path(url).parent == default_folder:
@@ -75,14 +75,14 @@ def _may_pass(error: UserError, *, waiting: bool) -> bool:
 def check_store(project: Project) -> str | None:
     """Whether the project's large values can be written; the process that leads. Raises: UserError about the store, `blobs-unusable`."""
     url = project.store_url(project.secrets())
-    blobs = _blobs(project, url)
+    blobs = blobs_of(project, url)
     with closing(Store.open(url, mode="join", clock=SystemClock(), blobs=blobs)) as store:
         if blobs is not None:
             store.blobs.require_writable()
         return store.leader()
 
 
-def _blobs(project: Project, url: str) -> str | None:
+def blobs_of(project: Project, url: str) -> str | None:
     """Where large values go; None: beside the file."""
     return project.blobs_url() or (str(project.root / DEFAULT_BLOBS) if is_postgresql(url) else None)
 
@@ -102,7 +102,7 @@ def copy_store(project: Project, to: str, blobs: str | None, tell: Tell) -> Copi
     if blobs is None and is_postgresql(target_url):
         blobs = str(project.root / DEFAULT_BLOBS)
     url = project.store_url(project.secrets())
-    source_blobs = _blobs(project, url)
+    source_blobs = blobs_of(project, url)
     Store.open(url, mode="join", clock=clock, blobs=source_blobs).close()  # copying what does not exist creates nothing
     with (
         closing(Store.open(url, mode="own", clock=clock, blobs=source_blobs)) as source,

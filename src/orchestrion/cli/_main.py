@@ -18,6 +18,7 @@ runs = typer.Typer(help="Look at runs, and set them going, back or aside.", no_a
 approvals = typer.Typer(help="What waits for a person: approvals, questions, interrupted calls.", no_args_is_help=True)
 events = typer.Typer(help="What happened outside and in workflows: send it, look at it.", no_args_is_help=True)
 router = typer.Typer(help="Train and test the project's routers.", no_args_is_help=True)
+knowledge = typer.Typer(help="The documents that passages are found in.", no_args_is_help=True)
 schedules = typer.Typer(help="What runs by the calendar, and when.", no_args_is_help=True)
 store = typer.Typer(help="Look after the database that keeps the runs.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
@@ -25,6 +26,7 @@ app.add_typer(approvals, name="approvals")
 app.add_typer(events, name="events")
 app.add_typer(schedules, name="schedules")
 app.add_typer(router, name="router")
+app.add_typer(knowledge, name="knowledge")
 app.add_typer(store, name="store")
 
 Project = Annotated[
@@ -422,6 +424,47 @@ def router_test(
         project=project,
         as_json=as_json,
     )
+
+
+@knowledge.command("index")
+def knowledge_index(
+    name: Annotated[str | None, typer.Argument(help="A knowledge base; all of them by default.")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Read the documents that have changed. `retrieve` does so by itself; this tells what could not be read.
+
+    Exit code 1 when a file could not be read; the others are there all the same.
+    """
+    from ._knowledge import index
+
+    index(name, project=project, as_json=as_json)
+
+
+@knowledge.command("list")
+def knowledge_list(
+    name: Annotated[str | None, typer.Argument(help="A knowledge base; all of them by default.")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Every document, how many passages it has, and what is wrong with it."""
+    from ._knowledge import list_bases
+
+    list_bases(name, project=project, as_json=as_json)
+
+
+@knowledge.command("search")
+def knowledge_search(
+    query: Annotated[str, typer.Argument(help="A question, or some words.")],
+    name: Annotated[str, typer.Option("--in", help="The knowledge base.", metavar="NAME")] = "default",
+    k: Annotated[int, typer.Option("-k", min=1, max=50, help="How many passages.")] = 5,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """The passages that `retrieve` would give."""
+    from ._knowledge import search
+
+    search(query, name, k, project=project, as_json=as_json)
 
 
 @store.command("migrate")

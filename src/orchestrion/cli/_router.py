@@ -1,5 +1,6 @@
 """`orchestrion router`: train and test."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def _source(
 ) -> tuple[Path, RouterSource]:
     """The router to test: trained on a file, or one of the project's."""
     if train_file is not None:
-        settings = RouterSettings(text=text or "text", label=label or "label")
+        settings = RouterSettings(text=text or "text", label=label or _only_other(train_file, text or "text"))
         return Path(".orchestrion") / "routers", RouterSource(examples=train_file, settings=settings)
     loaded = Project.load(project)
     routers = routers_of(loaded)
@@ -91,6 +92,17 @@ def _source(
             hint=f"There are: {', '.join(routers.names) or 'none; --train FILE trains one for the test'}.",
         )
     return loaded.root / ".orchestrion" / "routers", routers.source(name or routers.names[0])
+
+
+def _only_other(file: Path, text: str) -> str:
+    """The column of labels that nobody named: `label`, or in a file of two columns the one that is not the text."""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace", newline="") as rows:
+            columns = next(csv.reader(rows), list[str]())
+    except (OSError, csv.Error):
+        return "label"
+    others = [column for column in columns if column != text]
+    return others[0] if len(columns) == 2 and len(others) == 1 else "label"
 
 
 def _tell(report: Report) -> None:

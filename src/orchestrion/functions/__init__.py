@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._mcp import Mcp
     from ._openapi import Describe, OpenApi, read_project_document
     from ._query import Query
+    from ._retrieve import Retrieve
     from ._route import Route
     from ._schema import Violation, arguments_of, check_schema, require_valid, sentences, violations
     from ._team import Team
@@ -39,6 +40,7 @@ __all__ = [
     "Mcp",
     "OpenApi",
     "Query",
+    "Retrieve",
     "Route",
     "Team",
     "Tokens",
@@ -73,6 +75,7 @@ _HOMES = {
     "Mcp": "_mcp",
     "OpenApi": "_openapi",
     "Query": "_query",
+    "Retrieve": "_retrieve",
     "Route": "_route",
     "Team": "_team",
     "Tokens": "_tokens",

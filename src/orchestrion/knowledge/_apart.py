@@ -14,7 +14,25 @@ MOST_TEXT = 20_000_000
 """Characters."""
 _SILENT = {"script", "style", "template", "noscript", "nav", "svg", "head"}
 _INLINE = {
-    *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "dfn", "em", "i", "kbd", "label", "mark", "q", "s", "samp"),
+    *(
+        "a",
+        "abbr",
+        "b",
+        "bdi",
+        "bdo",
+        "cite",
+        "code",
+        "data",
+        "dfn",
+        "em",
+        "i",
+        "kbd",
+        "label",
+        "mark",
+        "q",
+        "s",
+        "samp",
+    ),
     *("small", "span", "strong", "sub", "sup", "time", "u", "var", "wbr", "font", "img"),
 }
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{2,40})", re.IGNORECASE)

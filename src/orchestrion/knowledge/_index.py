@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +70,8 @@ class Found:
 class Knowledge:
     """The knowledge bases of a project. Calls block; any thread may make them."""
 
-    def __init__(self, bases: Mapping[str, Base], place: Place) -> None:
+    def __init__(self, bases: Mapping[str, Base], place: Callable[[], Place]) -> None:
+        """`place` is asked when the index is first needed."""
         self.bases = bases
         self._place = place
         self._lock = threading.Lock()
@@ -119,18 +120,21 @@ class Knowledge:
         with self._lock:
             try:
                 if self._tables is None:
-                    self._tables = Tables(self._place)
+                    self._tables = Tables(self._place())
                 yield self._tables
             except DRIVER_ERRORS as error:
                 self._drop()
-                where = "the store's database" if self._place.server else repr(str(self._place.file))
+                place = self._place()
+                where = "the store's database" if place.server else repr(str(place.file))
                 if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
                     raise UserError(
                         "knowledge-index-damaged",
                         f"The index in {where} cannot be used: {error}.",
                         hint="Delete it: it is made again from the documents.",
                     ) from None
-                raise TransientError("knowledge-index-busy", f"The index in {where} does not answer: {error}.") from None
+                raise TransientError(
+                    "knowledge-index-busy", f"The index in {where} does not answer: {error}."
+                ) from None
 
     def _drop(self) -> None:
         if self._tables is not None:
@@ -191,7 +195,10 @@ class Knowledge:
         tables.connection.begin()
         tables.forget(base, file)
         tables.add(
-            [_row(base, place, each, vector) for place, (each, vector) in enumerate(zip(passages, vectors, strict=True))]
+            [
+                _row(base, place, each, vector)
+                for place, (each, vector) in enumerate(zip(passages, vectors, strict=True))
+            ]
         )
         tables.connection.execute(PUT_FILE, [row[name] for name in FILE_COLUMNS])
         tables.connection.commit()

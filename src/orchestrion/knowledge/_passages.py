@@ -38,7 +38,11 @@ class Passage:
             return f"{where}, row {self.row}"
         if self.line is None:
             return where
-        return f"{where}, line {self.line}" if self.line == self.last_line else f"{where}, lines {self.line}-{self.last_line}"
+        return (
+            f"{where}, line {self.line}"
+            if self.line == self.last_line
+            else f"{where}, lines {self.line}-{self.last_line}"
+        )
 
     def source(self) -> dict[str, Json]:
         """Its source field by field; what does not apply is null."""

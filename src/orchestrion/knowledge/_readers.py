@@ -40,7 +40,7 @@ def pieces_of(content: bytes, suffix: str) -> tuple[list[Piece], str | None]:
     if len(content) > LARGEST:
         raise UserError(
             "document-too-large",
-            f"it has {len(content):,} bytes; {LARGEST:,} are read.",
+            f"It has {len(content):,} bytes; {LARGEST:,} are read.",
             hint="Split it into several files.",
         )
     if suffix in _APART:
@@ -107,7 +107,7 @@ def _csv(text: str) -> Iterator[Piece]:
     delimiter = max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        columns = next(rows, [])
+        columns = next(rows, list[str]())
         for number, row in enumerate(rows, 1):
             said = [f"{column}: {value.strip()}" for column, value in zip(columns, row, strict=False) if value.strip()]
             if said:
@@ -152,4 +152,4 @@ def _apart(content: bytes, suffix: str) -> list[Piece]:
 
 
 def _unreadable(why: str) -> UserError:
-    return UserError("document-unreadable", f"{why}.")
+    return UserError("document-unreadable", f"{why[:1].upper()}{why[1:].rstrip('.')}.")

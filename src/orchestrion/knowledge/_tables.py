@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import insert
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateTable
 
 from orchestrion.store import Store, knowledge_files, knowledge_passages, sql, upsert
 
@@ -75,7 +75,9 @@ class Tables:
         words = list(dict.fromkeys(word.lower() for word in _WORD.findall(question)))[:MOST_WORDS]
         if not words:
             return []
-        asked = " | ".join(f"'{word}'" for word in words) if self._server else " OR ".join(f'"{word}"' for word in words)
+        asked = (
+            " | ".join(f"'{word}'" for word in words) if self._server else " OR ".join(f'"{word}"' for word in words)
+        )
         rows = self.connection.execute(_BY_RANK if self._server else _BY_BM25, (asked, base, most)).fetchall()
         return [((file, int(place)), float(score)) for file, place, score in rows]
 
@@ -133,8 +135,5 @@ def _create(connection: File) -> None:
     for table in (knowledge_files, knowledge_passages):
         connection.execute(f"drop table if exists {table.name}")
         connection.execute(str(CreateTable(table).compile(dialect=dialect)))
-        for index in table.indexes:
-            if index.name != "ix_knowledge_passages_words":
-                connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
     connection.execute(_WORDS)
     connection.execute(f"pragma user_version = {_FORMAT}")

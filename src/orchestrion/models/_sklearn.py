@@ -13,7 +13,6 @@ import sklearn
 import skops.io
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
@@ -87,8 +86,10 @@ def beside(vectors: Matrix, more: Floats) -> Matrix:
 
 def area_under_curve(high: Sequence[float], low: Sequence[float]) -> float:
     """The chance that one of `high` is above one of `low`."""
+    from sklearn import metrics
+
     truth = [1] * len(high) + [0] * len(low)
-    return round(float(cast("Any", roc_auc_score)(truth, [*high, *low])), 4)
+    return round(float(cast("Any", metrics).roc_auc_score(truth, [*high, *low])), 4)
 
 
 _one_at_a_time = threading.Lock()

@@ -150,7 +150,18 @@ def _files(folder: Path) -> list[Path]:
 
 def _missing_files(root: Path, settings: Settings, source: Source | None) -> list[Finding]:
     """Files that the settings name and that do not exist. Secrets are left out: they may exist where it runs."""
-    return [
+    named = [
+        finding_at(
+            source,
+            f"/knowledge/{name}",
+            "missing-folder",
+            f"There is no folder {f'knowledge/{name}'!r}.",
+            hint="A knowledge base is a folder of documents in the project's folder `knowledge`.",
+        )
+        for name in settings.knowledge
+        if source and not (root / "knowledge" / ("" if name == "default" else name)).is_dir()
+    ]
+    return named + [
         finding_at(
             source,
             f"/routers/{name}/examples",

@@ -9,13 +9,13 @@ from sqlalchemy import Table
 from orchestrion.core import UserError
 
 from ._database import Connection
-from ._schema import REFERRING, commits, leader, metadata
+from ._schema import DERIVED, REFERRING, commits, leader, metadata
 from ._store import DRIVER_ERRORS, Copied, Store, Tell
 
 CHUNK = 500
 """Rows read and written at a time."""
 
-TABLES = tuple(table for table in metadata.sorted_tables if table not in {commits, leader})
+TABLES = tuple(table for table in metadata.sorted_tables if table not in {commits, leader, *DERIVED})
 """In the order in which they refer to each other. Who leads is each database's own affair."""
 
 

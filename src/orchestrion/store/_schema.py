@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -18,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -299,6 +300,49 @@ commits = Table(
     PrimaryKeyConstraint("writer", "number"),
 )
 """A mark of each recent commit, by which a writer whose connection went during one knows whether it took place. Unused on SQLite."""
+
+knowledge_files = Table(
+    "knowledge_files",
+    metadata,
+    Column("base", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("seen", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("passages", Integer, nullable=False),
+    Column("problem", Text),
+    Column("remark", Text),
+    PrimaryKeyConstraint("base", "file"),
+)
+"""Documents that passages were made of. seen: how a file looked to the file system; digest: of its content and how it was cut."""
+
+knowledge_passages = Table(
+    "knowledge_passages",
+    metadata,
+    Column("base", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("heading", Text, nullable=False),
+    Column("page", Integer),
+    Column("row", Integer),
+    Column("line", Integer),
+    Column("last_line", Integer),
+    Column("text", Text, nullable=False),
+    Column("vector", LargeBinary),
+    PrimaryKeyConstraint("base", "file", "place"),
+)
+"""Passages of documents. Unused in a SQLite store: there the index is a file of its own, with these tables."""
+
+DERIVED = (knowledge_files, knowledge_passages)
+"""What is made again from other files, and so is not copied."""
+
+WORDS_INDEX = Index(
+    "ix_knowledge_passages_words",
+    text("to_tsvector('english', heading || ' ' || text)"),
+    _table=knowledge_passages,
+    postgresql_using="gin",
+)
+"""On PostgreSQL alone."""
 
 REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

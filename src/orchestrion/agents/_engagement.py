@@ -29,7 +29,7 @@ from orchestrion.core import (
     UserError,
     canonical_error_type,
 )
-from orchestrion.models import Candidate, cost_of
+from orchestrion.models import Asked, Candidate, cost_of
 
 from ._call import plain_result, tool_invocation
 from ._definition import AgentDefinition
@@ -111,7 +111,7 @@ class Engagement:
             nature = Nature(effect=candidate.effect, idempotent=True, resource=("Model", candidate.name))
             try:
                 outcome = await self.effects.record(
-                    invocation, nature, lambda one=candidate: self._perform(number, one, request)
+                    invocation, nature, lambda one=candidate: self._perform(number, one, request, failed)
                 )
             except OrchestrionError as error:
                 if isinstance(error, BugError | Fenced) or error.code.startswith("limit-") or self._was_last():
@@ -136,7 +136,7 @@ class Engagement:
         acting = Acting(
             principal=("Agent", self.definition.name),
             action="model",
-            arguments={"model": candidate.name},
+            arguments={"model": candidate.name, **({"region": candidate.region} if candidate.region else {})},
             version=self.definition.version,
         )
         return Invocation(
@@ -147,25 +147,33 @@ class Engagement:
             acting=acting if self.as_agent else None,
         )
 
-    async def _perform(self, number: int, candidate: Candidate, request: ModelRequestContext) -> Outcome:
+    async def _perform(
+        self, number: int, candidate: Candidate, request: ModelRequestContext, failed: Sequence[Json]
+    ) -> Outcome:
         limit = self.definition.limits.seconds
         left = None if limit is None else limit - self.seconds
         began = self.clock.monotonic()
         try:
-            answer = await candidate.ask(
-                request.messages, request.model_settings, request.model_request_parameters, timeout_s=left
+            asked = await candidate.ask(
+                request.messages,
+                request.model_settings,
+                request.model_request_parameters,
+                run_id=self.effects.run.id,
+                timeout_s=left,
             )
         except OrchestrionError as error:
             if left is not None and error.code == "model-timeout" and left < candidate.timeout_s:
                 raise self._reached("seconds", limit) from error
             raise
-        seconds = round(self.clock.monotonic() - began, 3)
+        seconds = round(self.clock.monotonic() - began - asked.waited_s, 3)
         output_tools = {tool.name for tool in request.model_request_parameters.output_tools}
-        answer = governable(answer, set(self.places), output_tools, f"m{number:03d}")
-        cost, known = cost_of(answer)
+        answer = governable(asked.response, set(self.places), output_tools, f"m{number:03d}")
+        cost, known = cost_of(answer, candidate.price)
         why: dict[str, Json] = {**cast("dict[str, Json]", answer.metadata or {}), "seconds": seconds}
         if candidate.effect == "read":
-            why |= {"answered_by": "language model", "price_known": known}
+            why |= {"answered_by": "language model", "price_known": known, **_told(candidate, asked)}
+        if failed:
+            why["failed"] = list(failed)
         output = Datum(response_json(answer), {"": self.heard} if self.heard else {})
         return Outcome(output=output, cost=cost, model=candidate.name, why=why)
 
@@ -424,6 +432,18 @@ def contribution(agent: AgentDefinition, value: Json, why: Mapping[str, Json]) -
         "answered_by": why["answered_by"],
         "by": sorted({own[tool] for tool in done if tool in own}),
     }
+
+
+def _told(candidate: Candidate, asked: Asked) -> dict[str, Json]:
+    """What the record says of how an answer was got, where there is something to say."""
+    told: dict[str, Json] = {}
+    if asked.attempts > 1:
+        told["attempts"] = asked.attempts
+    if asked.waited_s >= 0.001:
+        told["waited_s"] = round(asked.waited_s, 3)
+    if candidate.region is not None:
+        told["region"] = candidate.region
+    return told
 
 
 def _reason(problem: Problem) -> dict[str, Json]:

@@ -29,7 +29,11 @@ ACTS_ON: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("http", "describe", "definition", "mcp", "a2a-request"), ("Host",)),
 }
 """What the functions that reach outside act on, in policy terms."""
-MODEL_ACTION = ActionDeclaration(name="model", input_schema={"type": "object"}, resource_types=("Model",))
+MODEL_ACTION = ActionDeclaration(
+    name="model",
+    input_schema={"type": "object", "properties": {"model": {"type": "string"}, "region": {"type": "string"}}},
+    resource_types=("Model",),
+)
 """An agent asking its language model."""
 ENGAGE_ACTION = ActionDeclaration(
     name=ENGAGE,

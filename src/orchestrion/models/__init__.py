@@ -77,13 +77,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._examples import Example, read_examples
-from ._models import Candidate, Models
+from ._line import InLine, Line, in_line
+from ._models import Asked, Candidate, Models
 from ._patience import Patience
 from ._playbook import Flaw, Playbook, Surroundings, check_playbook, flaws_of, parse_playbook
 from ._playbook_file import PlaybookFile, findings_of, playbook_schema, read_playbook
 from ._router_store import Routers, RouterSource, open_router
 from ._rules import CallTool, Conversation, Member, Say, Step, ToolCall, next_step
-from ._settings import ModelSettings, RouterSettings
+from ._settings import ModelLimits, ModelSettings, Price, RouterSettings
+from ._slots import Slots
 from ._template import lookup, render
 
 if TYPE_CHECKING:
@@ -92,12 +94,16 @@ if TYPE_CHECKING:
     from ._router import Neighbour, Report, Router, Routing, train
 
 __all__ = [
+    "Asked",
     "CallTool",
     "Candidate",
     "Conversation",
     "Example",
     "Flaw",
+    "InLine",
+    "Line",
     "Member",
+    "ModelLimits",
     "ModelSettings",
     "Models",
     "Neighbour",
@@ -105,6 +111,7 @@ __all__ = [
     "Playbook",
     "PlaybookFile",
     "PlaybookModel",
+    "Price",
     "Report",
     "Router",
     "RouterSettings",
@@ -112,6 +119,7 @@ __all__ = [
     "Routers",
     "Routing",
     "Say",
+    "Slots",
     "Step",
     "Surroundings",
     "ToolCall",
@@ -119,6 +127,7 @@ __all__ = [
     "cost_of",
     "findings_of",
     "flaws_of",
+    "in_line",
     "lookup",
     "next_step",
     "open_router",

@@ -4,13 +4,16 @@ import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
-from orchestrion.core import Secrets, UserError
+from orchestrion.core import Clock, Secrets, SystemClock, UserError
 
+from ._breaker import Breaker
 from ._patience import Patience
 from ._playbook import Playbook
-from ._settings import ModelSettings
+from ._settings import ModelLimits, ModelSettings, Price
+from ._slots import Slots
 
 if TYPE_CHECKING:
     import httpx2
@@ -20,6 +23,16 @@ if TYPE_CHECKING:
     from pydantic_ai.settings import ModelSettings as RequestSettings
 
 PLAYBOOK = "playbook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A model's answer, and what it took to get it."""
+
+    response: "ModelResponse"
+    attempts: int
+    waited_s: float
+    """For a free slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +46,13 @@ class Candidate:
     patience: Patience
     effect: Literal["none", "read"]
     """Rules compute within this process; a language model is asked outside it."""
+    clock: Clock
+    slots: Slots
+    breaker: Breaker
+    region: str | None = None
+    price: Price | None = None
+    limits: ModelLimits | None = None
+    retires: date | None = None
 
     async def ask(
         self,
@@ -40,13 +60,23 @@ class Candidate:
         settings: "RequestSettings | None",
         parameters: "ModelRequestParameters",
         *,
+        run_id: str,
         timeout_s: float | None = None,
-    ) -> "ModelResponse":
+    ) -> Asked:
         """The model's answer, asked again where that is sensible. Raises: OrchestrionError."""
         from ._asking import ask
 
         limit = self.timeout_s if timeout_s is None else min(self.timeout_s, timeout_s)
-        return await ask(replace(self, timeout_s=limit), messages, settings, parameters)
+        return await ask(replace(self, timeout_s=limit), messages, settings, parameters, run_id)
+
+    def require_in_service(self) -> None:
+        """Raises: UserError `model-retired` from the day on that the project names."""
+        if self.retires is not None and datetime.fromtimestamp(self.clock.now(), UTC).date() >= self.retires:
+            raise UserError(
+                "model-retired",
+                f"The model {self.name!r} is retired since {self.retires.isoformat()}.",
+                hint="Name its successor: another `provider`, or a `fallback`.",
+            )
 
 
 class Models:
@@ -63,13 +93,21 @@ class Models:
         secrets: Secrets,
         playbooks: Mapping[str, Playbook],
         patience: Patience | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._settings = settings
         self._http = http
         self._secrets = secrets
         self._playbooks = playbooks
         self._patience = patience or Patience()
+        self._clock = clock or SystemClock()
         self._known: dict[str, Candidate] = {}
+        self.slots = Slots(self._clock)
+
+    def share(self, slots: Slots) -> None:
+        """Keep the models' limits together with whoever else uses these slots. Before anything is asked."""
+        self.slots = slots
+        self._known.clear()
 
     def candidates(self, names: Sequence[str], playbook: Playbook | None = None) -> list[Candidate]:
         """The models of these names and their fallbacks, each once. `playbook` is what `playbook` alone means.
@@ -127,14 +165,36 @@ class Models:
         # The library would print an advertisement with the first answer.
         os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")
         model = self._compatible(rest or provider, settings) if settings.base_url else self._provided(name, settings)
-        return Candidate(name=name, model=model, timeout_s=settings.timeout_s, patience=self._patience, effect="read")
+        return Candidate(
+            name=name,
+            model=model,
+            timeout_s=settings.timeout_s,
+            patience=self._patience,
+            effect="read",
+            clock=self._clock,
+            slots=self.slots,
+            breaker=Breaker(clock=self._clock),
+            region=settings.region,
+            price=settings.price,
+            limits=settings.limits,
+            retires=settings.retires,
+        )
 
     def _rules(self, name: str, playbook: Playbook) -> Candidate:
         os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")
         from ._playbook_model import PlaybookModel
 
         once = Patience(attempts=1)
-        return Candidate(name=name, model=PlaybookModel(playbook), timeout_s=60.0, patience=once, effect="none")
+        return Candidate(
+            name=name,
+            model=PlaybookModel(playbook),
+            timeout_s=60.0,
+            patience=once,
+            effect="none",
+            clock=self._clock,
+            slots=self.slots,
+            breaker=Breaker(clock=self._clock),
+        )
 
     def _key(self, settings: ModelSettings) -> str | None:
         if settings.key is None:

@@ -8,6 +8,8 @@ import anyio
 
 from orchestrion.core import TransientError
 
+from ._breaker import Breaker
+
 T = TypeVar("T")
 
 
@@ -28,8 +30,11 @@ class Patience:
         return asked_s if asked_s is not None else min(self.first_wait_s * 2 ** (attempt - 1), self.longest_wait_s)
 
 
-async def insist(name: str, ask: Callable[[], Awaitable[T]], *, timeout_s: float, patience: Patience) -> T:
-    """Ask until there is an answer, patience ends, or trying again makes no sense. Raises: OrchestrionError."""
+async def insist(name: str, ask: Callable[[], Awaitable[T]], *, patience: Patience, breaker: Breaker) -> tuple[T, int]:
+    """Ask until there is an answer, patience ends, or trying again makes no sense; the answer, and at which attempt it came.
+
+    Raises: OrchestrionError.
+    """
     from pydantic_ai.exceptions import AgentRunError, ModelAPIError
 
     from ._problems import model_error, timed_out
@@ -39,15 +44,22 @@ async def insist(name: str, ask: Callable[[], Awaitable[T]], *, timeout_s: float
         attempt += 1
         asked_s: float | None = None
         cause: Exception
+        breaker.admit(name)
         try:
-            with anyio.fail_after(timeout_s):
-                return await ask()
+            answer = await ask()
         except TimeoutError as expired:
             cause, failure = expired, timed_out(name)
         except AgentRunError as error:
             cause, failure = error, model_error(name, error)
             asked_s = error.retry_after if isinstance(error, ModelAPIError) else None
+        except BaseException:
+            breaker.abandoned()
+            raise
+        else:
+            breaker.ended(None)
+            return answer, attempt
+        breaker.ended(failure)
         wait_s = patience.wait_s(attempt, asked_s) if isinstance(failure, TransientError) else None
-        if wait_s is None:
+        if wait_s is None or breaker.resting:
             raise failure from cause
         await anyio.sleep(wait_s)

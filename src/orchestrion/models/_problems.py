@@ -16,14 +16,23 @@ from pydantic_ai.exceptions import (
 
 from orchestrion.core import ERROR_TYPES, OrchestrionError, Problem, TransientError, UserError
 
+RETIRED_HINT = "Name its successor: another `provider`, or a `fallback`."
+
 
 def model_error(name: str, error: AgentRunError) -> OrchestrionError:
     """What went wrong with the model `name`, without the provider's text: it may repeat the prompt."""
     match error:
+        case ModelHTTPError(status_code=410):
+            return _refused(name, "model-retired", "has been retired by its provider", RETIRED_HINT)
         case ModelAuthenticationError():
             return _refused(name, "model-key-refused", "does not accept the key", "Check the secret its `key` names.")
         case ModelNotFoundError():
-            return _refused(name, "model-not-found", "does not know this model", "Check its `provider` string.")
+            return _refused(
+                name,
+                "model-not-found",
+                "does not know this model",
+                "Check its `provider` string; it may have been retired.",
+            )
         case ModelQuotaExceededError():
             return _refused(name, "model-quota", "says the quota is used up", "Raise it, or name a `fallback`.")
         case ModelRequestRejectedError():

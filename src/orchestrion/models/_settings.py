@@ -1,6 +1,29 @@
 """What a project says about a model, a router and the patience with either."""
 
+from datetime import date
+from decimal import Decimal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+
+class Price(BaseModel):
+    """US dollars per million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Decimal = Field(ge=0)
+    output: Decimal = Field(ge=0)
+
+
+class ModelLimits(BaseModel):
+    """How much of a model all processes on a store may use together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    concurrency: int | None = Field(default=None, ge=1)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    wait_s: float = Field(default=60.0, ge=0)
+    """How long a request waits for its turn."""
 
 
 class ModelSettings(BaseModel):
@@ -19,6 +42,12 @@ class ModelSettings(BaseModel):
     """Models to ask when this one fails, in order."""
     timeout_s: float = Field(default=60.0, gt=0)
     """How long one attempt may take."""
+    region: str | None = None
+    """Where it computes. Policies see it."""
+    price: Price | None = None
+    limits: ModelLimits | None = None
+    retires: date | None = None
+    """The day (UTC) from which it is not asked any more."""
 
 
 class RouterSettings(BaseModel):

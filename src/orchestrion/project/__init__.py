@@ -1,8 +1,10 @@
 """A user's project: `orchestrion.yaml` and the folder around it."""
 
+from ._model import Model, ModelLimits, Price
 from ._project import SETTINGS_FILE, BadProject, Project
 from ._reading import read_settings
 from ._secrets import ProjectSecrets
+from ._setting import SecretReference
 from ._settings import (
     Ages,
     Batch,
@@ -13,11 +15,9 @@ from ._settings import (
     KnowledgeBase,
     Limits,
     McpServer,
-    Model,
     Retention,
     Router,
     Secret,
-    SecretReference,
     Settings,
     settings_schema,
 )
@@ -35,6 +35,8 @@ __all__ = [
     "Limits",
     "McpServer",
     "Model",
+    "ModelLimits",
+    "Price",
     "Project",
     "ProjectSecrets",
     "Retention",

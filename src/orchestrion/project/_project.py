@@ -10,7 +10,8 @@ from orchestrion.spec import Finding, Source, finding_at
 
 from ._reading import read_settings
 from ._secrets import ProjectSecrets
-from ._settings import SecretReference, Settings
+from ._setting import SecretReference
+from ._settings import Settings
 
 SETTINGS_FILE = "orchestrion.yaml"
 _YAML = (".yaml", ".yml")

@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 from orchestrion.core import Json, dump
 from orchestrion.spec import Finding, Source, finding_at, parse_yaml, to_json
 
-from ._settings import SecretReference, Settings, settings_schema
+from ._setting import SecretReference
+from ._settings import Settings, settings_schema
 
 _MAX_SHOWN = 60
 _SENSITIVE = {"secrets", "key", "url", "store", "secret"}

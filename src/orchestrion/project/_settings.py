@@ -1,42 +1,28 @@
 """`orchestrion.yaml`, typed: every setting with what it is for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrion.core import Json
+
+from ._model import Model
+from ._setting import WAY_OUT, SecretReference, Setting
 
 _HOST = re.compile(
     r"(?:(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
 )
 _AGE = re.compile(r"(\d{1,5})\s*([dh])")
 DAY_S = 86_400.0
-_WAY_OUT = "Write {secret: NAME} here, and NAME: {env: VARIABLE} or NAME: {file: path} under `secrets`."
 _FOR_EXAMPLE = "For example: sqlite:///data/bank.db"
 _SCHEMES = ("basic", "bearer", "oauth2", "oidc")
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
 """How parts of a project are called: letters, digits, `-` and `_`, a letter first."""
-
-
-class _Setting(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
-
-
-class SecretReference(_Setting):
-    """A secret by its name."""
-
-    secret: str = Field(description="Name of an entry under `secrets`.", min_length=1)
-
-
-def _only_by_reference(value: object) -> object:
-    if isinstance(value, str):
-        raise PydanticCustomError("secret-in-clear", "A key must not stand here in clear", {"hint": _WAY_OUT})
-    return value
 
 
 def _without_password(value: object) -> object:
@@ -44,13 +30,13 @@ def _without_password(value: object) -> object:
     if isinstance(value, Mapping) and list(cast("Mapping[object, object]", value)) == ["secret"]:
         return cast("object", value)
     if not isinstance(value, str):
-        raise PydanticCustomError("bad-url", "This is not a database URL", {"hint": f"{_FOR_EXAMPLE}. {_WAY_OUT}"})
+        raise PydanticCustomError("bad-url", "This is not a database URL", {"hint": f"{_FOR_EXAMPLE}. {WAY_OUT}"})
     try:
         password = urlsplit(value).password
     except ValueError:
         raise PydanticCustomError("bad-url", "This is not a URL", {"hint": _FOR_EXAMPLE}) from None
     if password:
-        hint = f"Keep the whole URL as a secret. {_WAY_OUT}"
+        hint = f"Keep the whole URL as a secret. {WAY_OUT}"
         raise PydanticCustomError("secret-in-clear", "A password must not stand here in clear", {"hint": hint})
     return value
 
@@ -103,7 +89,7 @@ Location: TypeAlias = Annotated[str | SecretReference, BeforeValidator(_without_
 DatabaseUrl: TypeAlias = Annotated[Location, BeforeValidator(_with_scheme)]
 
 
-class Egress(_Setting):
+class Egress(Setting):
     """What may be reached over the network."""
 
     allow: tuple[Host, ...] = Field(
@@ -113,7 +99,7 @@ class Egress(_Setting):
     timeout_s: float = Field(default=30.0, alias="timeout", gt=0, description="Seconds one request may take.")
 
 
-class Connection(_Setting):
+class Connection(Setting):
     """A database for `query`."""
 
     url: DatabaseUrl = Field(
@@ -123,29 +109,7 @@ class Connection(_Setting):
     timeout_s: float = Field(default=10.0, alias="timeout", gt=0, description="Seconds a statement may take.")
 
 
-class Model(_Setting):
-    """A model under a name of the project's own."""
-
-    provider: str = Field(
-        min_length=1,
-        description="`playbook` or `playbook:NAME`, or a provider and its model such as `openai:gpt-5.2` or `ollama:qwen3`.",
-    )
-    base_url: str | None = Field(
-        default=None,
-        pattern=r"^https?://",
-        description="Address of an OpenAI-compatible API, when it is not the provider's own.",
-    )
-    key: Annotated[
-        SecretReference | None, BeforeValidator(_only_by_reference, json_schema_input_type=SecretReference)
-    ] = Field(
-        default=None,
-        description="The API key, as {secret: NAME}. Without it the provider's usual environment variable is read.",
-    )
-    fallback: Sequence[str] = Field(default=(), description="Models to ask in this order when this one fails.")
-    timeout_s: float = Field(default=60.0, alias="timeout", gt=0, description="Seconds one attempt may take.")
-
-
-class Secret(_Setting):
+class Secret(Setting):
     """Where a secret's value is found: never the value itself."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["env"]}, {"required": ["file"]}]})
@@ -168,7 +132,7 @@ class Secret(_Setting):
         return self
 
 
-class Router(_Setting):
+class Router(Setting):
     """A classifier trained from labelled examples."""
 
     examples: str = Field(min_length=1, description="CSV file of labelled examples, relative to the project's folder.")
@@ -200,7 +164,7 @@ class KnowledgeBase(_Setting):
     )
 
 
-class Batch(_Setting):
+class Batch(Setting):
     """How the columns of a file become the input of a workflow in `run --each`."""
 
     map: dict[str, str] = Field(default_factory=dict, description="Input field → column.")
@@ -209,7 +173,7 @@ class Batch(_Setting):
     )
 
 
-class Folder(_Setting):
+class Folder(Setting):
     """A folder whose new files are events."""
 
     path: str = Field(min_length=1, description="The folder, relative to the project's.")
@@ -240,7 +204,7 @@ class Folder(_Setting):
         return self
 
 
-class GuardPolicy(_Setting):
+class GuardPolicy(Setting):
     """What `guard` checks a content for."""
 
     json_schema: dict[str, JsonValue] | None = Field(
@@ -274,7 +238,7 @@ def _one_secret(value: object) -> object:
     )
 
 
-class McpServer(_Setting):
+class McpServer(Setting):
     """An MCP server that agents and workflows may use by name."""
 
     url: str = Field(pattern=r"^https?://[^/\s]", description="Its address. Its host must stand in `egress.allow` too.")
@@ -292,7 +256,7 @@ class McpServer(_Setting):
     timeout_s: float = Field(default=30.0, alias="timeout", gt=0, description="Seconds one call may take.")
 
 
-class Limits(_Setting):
+class Limits(Setting):
     """How much at once, and how much at most."""
 
     concurrency: int = Field(default=50, ge=1, description="Runs advanced at the same time.")
@@ -310,7 +274,7 @@ class Limits(_Setting):
     )
 
 
-class Telemetry(_Setting):
+class Telemetry(Setting):
     """Where a copy of the record goes, as OpenTelemetry spans. Values are not in it; ids, names, times and costs are."""
 
     endpoint: str = Field(
@@ -324,7 +288,7 @@ class Telemetry(_Setting):
     timeout_s: float = Field(default=10.0, alias="timeout", gt=0, description="Seconds one delivery may take.")
 
 
-class Ages(_Setting):
+class Ages(Setting):
     """How long runs are kept after they ended, by how they ended."""
 
     completed_s: Age = Field(default=90 * DAY_S, alias="completed", description="Runs that completed.")
@@ -348,7 +312,7 @@ class Retention(Ages):
 _MODELS = {"default": Model(provider="playbook")}
 
 
-class Settings(_Setting):
+class Settings(Setting):
     """A project's `orchestrion.yaml`. Everything has a default, so an empty file is a project."""
 
     model_config = ConfigDict(title="orchestrion.yaml")

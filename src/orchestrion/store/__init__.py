@@ -21,9 +21,12 @@ from ._schema import (
     requests,
     runs,
     schedules,
+    session_turns,
+    sessions,
+    slots,
     subscriptions,
 )
-from ._statements import bound, insert_new, sql, upsert
+from ._statements import bound, created, insert_new, sql, upsert
 from ._store import DRIVER_ERRORS, Copied, Migrated, Store, Tell, database_path, is_postgresql
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "Store",
     "Tell",
     "bound",
+    "created",
     "database_path",
     "documents",
     "entries",
@@ -58,6 +62,9 @@ __all__ = [
     "requests",
     "runs",
     "schedules",
+    "session_turns",
+    "sessions",
+    "slots",
     "sql",
     "subscriptions",
     "upsert",

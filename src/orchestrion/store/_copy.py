@@ -9,14 +9,14 @@ from sqlalchemy import Table
 from orchestrion.core import UserError
 
 from ._database import Connection
-from ._schema import DERIVED, REFERRING, commits, leader, metadata
+from ._schema import DERIVED, REFERRING, commits, leader, metadata, slots
 from ._store import DRIVER_ERRORS, Copied, Store, Tell
 
 CHUNK = 500
 """Rows read and written at a time."""
 
-TABLES = tuple(table for table in metadata.sorted_tables if table not in {commits, leader, *DERIVED})
-"""In the order in which they refer to each other. Who leads is each database's own affair."""
+TABLES = tuple(table for table in metadata.sorted_tables if table not in {commits, leader, slots, *DERIVED})
+"""In the order in which they refer to each other. Who leads, marks of commits and requests under way are each database's own affair."""
 
 
 def copy_store(source: Store, target: Store, tell: Tell) -> Copied:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -343,6 +344,51 @@ WORDS_INDEX = Index(
     postgresql_using="gin",
 )
 """On PostgreSQL alone."""
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("ticket", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("granted_at", Double),
+    Column("released_at", Double),
+    Column("expires_at", Double, nullable=False),
+)
+"""Requests to models with limits: waiting, under way, and those of the last minute. A row whose holder stopped renewing it expires."""
+Index("ix_slots_model", slots.c.model, slots.c.asked_at)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("run_id", Text),
+    Column("key", Text),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    PrimaryKeyConstraint("name", "agent"),
+)
+"""Conversations that outlive a run. run_id, key: the engagement that has it now."""
+Index("ix_sessions_updated_at", sessions.c.updated_at)
+
+session_turns = Table(
+    "session_turns",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("messages", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    PrimaryKeyConstraint("name", "agent", "number"),
+    ForeignKeyConstraint(["name", "agent"], ["sessions.name", "sessions.agent"], ondelete="CASCADE"),
+)
+"""What was said in them: one row an engagement, which a repeated ending of it does not add again."""
 
 REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.dialects.sqlite import Insert, dialect, insert
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql import ClauseElement
 
 DIALECT = dialect()
@@ -32,6 +33,11 @@ def insert_new(table: Table) -> Insert:
 def sql(statement: ClauseElement) -> str:
     """The text of a statement whose values are bound by position."""
     return str(statement.compile(dialect=DIALECT))
+
+
+def created(table: Table) -> str:
+    """The statement that creates a table of SQLite's."""
+    return str(CreateTable(table).compile(dialect=DIALECT))
 
 
 def bound(statement: ClauseElement) -> tuple[str, list[Any]]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._dry import Rehearsal, rehearse
     from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
+    from ._kinds import Kinds, predictor_source
     from ._knowledge import knowledge_of
     from ._process import run_process
     from ._project import Checked, routers_of
@@ -19,6 +20,7 @@ __all__ = [
     "App",
     "Checked",
     "FolderWatch",
+    "Kinds",
     "Mode",
     "PutAway",
     "Rehearsal",
@@ -40,6 +42,7 @@ __all__ = [
     "open_rows",
     "pause",
     "planned_on",
+    "predictor_source",
     "rehearse",
     "require_input",
     "require_role",
@@ -59,6 +62,7 @@ _HOMES = {
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
+    **dict.fromkeys(("Kinds", "predictor_source"), "_kinds"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     "knowledge_of": "_knowledge",

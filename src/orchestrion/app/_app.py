@@ -33,6 +33,7 @@ from orchestrion.spec import Document
 
 from ._functions import catalog_of
 from ._journals import Mode, StandBy, open_journal
+from ._kinds import read_kinds
 from ._knowledge import knowledge_of
 from ._project import Checked, check_project, read_playbooks, routers_of
 from ._telemetry import observing
@@ -199,6 +200,7 @@ async def open_rooms(
             Egress(settings.egress.allow, timeout_s=settings.egress.timeout_s, traced=settings.telemetry is not None)
         )
         playbooks, found = read_playbooks(project)
+        kinds, others = read_kinds(project)
         models = Models(
             _model_settings(project),
             http=egress.client2,
@@ -218,6 +220,7 @@ async def open_rooms(
             agents=agents,
             teams=teams,
             knowledge=knowledge,
+            kinds=kinds,
             clock=clock,
             stack=stack,
         )
@@ -226,6 +229,7 @@ async def open_rooms(
             catalog=catalog,
             models=models,
             playbooks=playbooks,
+            kinds=kinds,
             expressions=expressions,
             workflows=workflows,
         )
@@ -233,7 +237,7 @@ async def open_rooms(
         teams.update(checked.teams)
         yield Rooms(
             project=project,
-            checked=replace(checked, findings=[*found, *checked.findings]),
+            checked=replace(checked, findings=[*found, *others, *checked.findings]),
             expressions=expressions,
             catalog=catalog,
             routers=routers,

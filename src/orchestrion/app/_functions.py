@@ -21,17 +21,21 @@ from orchestrion.functions import (
     Infer,
     Mcp,
     OpenApi,
+    Predict,
     Query,
     Retrieve,
     Route,
+    Rules,
     Team,
     Tokens,
     Transform,
     Workflow,
 )
 from orchestrion.knowledge import Knowledge
-from orchestrion.models import Models, Routers
+from orchestrion.models import Models, Predictors, Routers
 from orchestrion.project import Project
+
+from ._kinds import Kinds
 
 
 def catalog_of(
@@ -41,6 +45,7 @@ def catalog_of(
     models: Models,
     routers: Routers,
     knowledge: Knowledge,
+    kinds: Kinds,
     agents: Mapping[str, AgentDefinition],
     teams: Mapping[str, TeamDefinition],
     clock: Clock,
@@ -71,6 +76,8 @@ def catalog_of(
             Transform(),
             Route(routers),
             Retrieve(knowledge),
+            Rules(kinds.tables),
+            Predict(Predictors(kinds.predictors)),
             Agent(agents, models, clock),
             Team(teams, agents, models, clock),
             Infer(models, clock),

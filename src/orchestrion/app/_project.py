@@ -22,6 +22,7 @@ from orchestrion.models import Models, PlaybookFile, Routers, RouterSettings, Ro
 from orchestrion.project import BadProject, Project
 from orchestrion.spec import Finding
 
+from ._kinds import Kinds
 from ._workflows import Shelf, read_shelf
 
 ACTS_ON: Mapping[str, tuple[str, ...]] = {
@@ -55,6 +56,7 @@ class Checked:
     agents: Mapping[str, AgentDefinition]
     teams: Mapping[str, TeamDefinition]
     playbooks: Mapping[str, PlaybookFile]
+    kinds: Kinds
     gate: CedarGate | None
     findings: Sequence[Finding]
 
@@ -68,6 +70,11 @@ class Checked:
             "policies": self.gate.version if self.gate else None,
             "agents": {name: agent.version for name, agent in sorted(self.agents.items())},
             **({"teams": {name: team.version for name, team in sorted(self.teams.items())}} if self.teams else {}),
+            **(
+                {"tables": {name: table.version for name, table in sorted(self.kinds.tables.items())}}
+                if self.kinds.tables
+                else {}
+            ),
         }
 
     def require_sound(self) -> CedarGate:
@@ -83,6 +90,7 @@ async def check_project(
     catalog: Catalog,
     models: Models,
     playbooks: Mapping[str, PlaybookFile],
+    kinds: Kinds,
     expressions: Expressions,
     workflows: Sequence[Path] | None = None,
 ) -> Checked:
@@ -124,7 +132,13 @@ async def check_project(
         ),
     )
     return Checked(
-        shelf=shelf, agents=agents, teams=teams, playbooks=playbooks, gate=gate, findings=_in_order([*findings, *found])
+        shelf=shelf,
+        agents=agents,
+        teams=teams,
+        playbooks=playbooks,
+        kinds=kinds,
+        gate=gate,
+        findings=_in_order([*findings, *found]),
     )
 
 

@@ -19,6 +19,7 @@ approvals = typer.Typer(help="What waits for a person: approvals, questions, int
 events = typer.Typer(help="What happened outside and in workflows: send it, look at it.", no_args_is_help=True)
 router = typer.Typer(help="Train and test the project's routers.", no_args_is_help=True)
 knowledge = typer.Typer(help="The documents that passages are found in.", no_args_is_help=True)
+predictor = typer.Typer(help="Train and test the project's predictors.", no_args_is_help=True)
 schedules = typer.Typer(help="What runs by the calendar, and when.", no_args_is_help=True)
 store = typer.Typer(help="Look after the database that keeps the runs.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
@@ -27,6 +28,7 @@ app.add_typer(events, name="events")
 app.add_typer(schedules, name="schedules")
 app.add_typer(router, name="router")
 app.add_typer(knowledge, name="knowledge")
+app.add_typer(predictor, name="predictor")
 app.add_typer(store, name="store")
 
 Project = Annotated[
@@ -465,6 +467,32 @@ def knowledge_search(
     from ._knowledge import search
 
     search(query, name, k, project=project, as_json=as_json)
+
+
+@predictor.command("train")
+def predictor_train(
+    data: Annotated[Path, typer.Option("--data", help="Rows to learn from.", metavar="FILE.csv")],
+    name: Annotated[str | None, typer.Argument(help="A predictor of the project; the only one by default.")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Train a predictor as its `train` says; its model and card are written beside each other."""
+    from ._predictor import train
+
+    train(name, data, project=project, as_json=as_json)
+
+
+@predictor.command("test")
+def predictor_test(
+    data: Annotated[Path, typer.Option("--data", help="Rows with their label, not trained on.", metavar="FILE.csv")],
+    name: Annotated[str | None, typer.Argument(help="A predictor of the project; the only one by default.")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """How much a predictor finds, misses, and calls wrongly."""
+    from ._predictor import test
+
+    test(name, data, project=project, as_json=as_json)
 
 
 @store.command("migrate")

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from ._infer import Infer
     from ._mcp import Mcp
     from ._openapi import Describe, OpenApi, read_project_document
+    from ._predict import Predict
     from ._query import Query
     from ._retrieve import Retrieve
     from ._route import Route
+    from ._rules import Rules
     from ._schema import Violation, arguments_of, check_schema, require_valid, sentences, violations
     from ._team import Team
     from ._tokens import Tokens
@@ -39,9 +41,11 @@ __all__ = [
     "Infer",
     "Mcp",
     "OpenApi",
+    "Predict",
     "Query",
     "Retrieve",
     "Route",
+    "Rules",
     "Team",
     "Tokens",
     "Transform",
@@ -74,10 +78,12 @@ _HOMES = {
     "Infer": "_infer",
     "Mcp": "_mcp",
     "OpenApi": "_openapi",
+    "Predict": "_predict",
     "Query": "_query",
     "Retrieve": "_retrieve",
     "Route": "_route",
     "Team": "_team",
+    "Rules": "_rules",
     "Tokens": "_tokens",
     "Transform": "_transform",
     "Violation": "_schema",

@@ -1,4 +1,4 @@
-"""What answers: language models of any provider, playbooks (rules without a language model) and routers.
+"""What answers: language models of any provider, playbooks (rules without a language model), routers and predictors.
 
 **Models.** A model is named by a word of the project's settings, or directly: `playbook`, `playbook:NAME`, or any provider
 string of pydantic-ai such as `openai:gpt-…`, `anthropic:…`, `ollama:…`. Several names are tried in order when one fails for a
@@ -71,6 +71,37 @@ when it stands alone. Nothing is evaluated: paths reach into JSON only.
 `answer` is text, or an object with the fields of the agent's output schema, templates in it. A fact picks from a list: `from` a path;
 `where` fields that must equal values; `same` fields in which at least two items must agree (their later occurrences are what is
 picked); `take`: `first` (default), `last`, `all`, `count`, or `{ sum: FIELD }`.
+
+**Predictors.** A predictor is a trained model that `predict` scores an input with. `predictors/NAME.yaml` describes it:
+
+```yaml
+description: Whether a card payment is fraud.
+model: predictors/card-fraud.skops      # relative to the project's folder
+input:                                  # JSON Schema; its properties are the model's features, in the model's order
+  type: object
+  properties:
+    amount_cents: { type: integer }
+    merchant_kind: { type: string }     # number, integer, boolean or string
+labels: [harmless, fraud]               # what it says below the threshold, and from the threshold on
+threshold: 0.7                          # by default the one found in training
+train:                                  # how `orchestrion predictor train` makes the model; left out for one made elsewhere
+  estimator: trees                      # linear, trees (both learn from `label`), isolation (learns what is usual)
+  label: fraud                          # column of the training file: one of the labels, 0 or 1, true or false
+  target_precision: 0.8                 # the threshold is the lowest at which this share of alarms was right, on rows held back
+  # alarm_rate: 0.01                    # of isolation instead: the share of the training rows above the threshold
+```
+
+A model is a file of skops, never pickle. It is read only if everything in it is on a list of types (scikit-learn's pipelines,
+encoders, scalers, logistic regression, naive Bayes, trees and forests of them, calibration, isolation forests; arrays), and its trees lead nowhere but into
+themselves. A pipeline made elsewhere takes rows of columns in the order of `input`, or, when it begins with a DictVectorizer, an
+object for each row; its last step tells two classes apart by probability (the second is the second label), or is an isolation forest.
+
+Beside the model lies its card, `MODEL.card.json`: the model's SHA-256, what it was trained on (`trained_on`), libraries (`made_with`),
+usual values of the features (`usual`: medians, most frequent values), `threshold`, and `measures` on rows held back. Only `model` is needed.
+
+*What moved a score* (`moved_by`): each feature in turn is given its usual value, and the score falls by its effect. For linear
+models this is measured in log-odds, where the effects are the model's own contributions and add up; for others on the score, where they need
+not add up, and where two features that only matter together both count.
 """
 
 from importlib import import_module
@@ -82,6 +113,8 @@ from ._models import Asked, Candidate, Models
 from ._patience import Patience
 from ._playbook import Flaw, Playbook, Surroundings, check_playbook, flaws_of, parse_playbook
 from ._playbook_file import PlaybookFile, findings_of, playbook_schema, read_playbook
+from ._predictor_file import PredictorFile, PredictorSource, Value, predictor_schema, read_predictor
+from ._predictor_store import Predictors
 from ._router_store import Routers, RouterSource, open_router
 from ._rules import CallTool, Conversation, Member, Say, Step, ToolCall, next_step
 from ._settings import ModelLimits, ModelSettings, Price, RouterSettings
@@ -91,6 +124,8 @@ from ._template import lookup, render
 if TYPE_CHECKING:
     from ._cost import cost_of
     from ._playbook_model import PlaybookModel
+    from ._predictor import Effect, Prediction, Predictor, open_predictor
+    from ._predictor_train import PredictorReport, test_predictor, train_predictor
     from ._router import Neighbour, Report, Router, Routing, train
 
 __all__ = [
@@ -98,6 +133,7 @@ __all__ = [
     "CallTool",
     "Candidate",
     "Conversation",
+    "Effect",
     "Example",
     "Flaw",
     "InLine",
@@ -111,6 +147,12 @@ __all__ = [
     "Playbook",
     "PlaybookFile",
     "PlaybookModel",
+    "Prediction",
+    "Predictor",
+    "PredictorFile",
+    "PredictorReport",
+    "PredictorSource",
+    "Predictors",
     "Price",
     "Report",
     "Router",
@@ -123,6 +165,7 @@ __all__ = [
     "Step",
     "Surroundings",
     "ToolCall",
+    "Value",
     "check_playbook",
     "cost_of",
     "findings_of",
@@ -130,16 +173,28 @@ __all__ = [
     "in_line",
     "lookup",
     "next_step",
+    "open_predictor",
     "open_router",
     "parse_playbook",
     "playbook_schema",
+    "predictor_schema",
     "read_examples",
     "read_playbook",
+    "read_predictor",
     "render",
+    "test_predictor",
     "train",
+    "train_predictor",
 ]
 
 _HEAVY = {
+    "Effect": "_predictor",
+    "Prediction": "_predictor",
+    "Predictor": "_predictor",
+    "PredictorReport": "_predictor_train",
+    "open_predictor": "_predictor",
+    "test_predictor": "_predictor_train",
+    "train_predictor": "_predictor_train",
     "Neighbour": "_router",
     "PlaybookModel": "_playbook_model",
     "Report": "_router",

@@ -128,7 +128,9 @@ def flaws_of(error: ValidationError, value: Json, *, at: str = "") -> list[Flaw]
         for step in one["loc"]:
             if isinstance(here, Mapping) and step in here:
                 here = here[str(step)]
-            elif isinstance(here, Sequence) and not isinstance(here, str) and isinstance(step, int):
+            elif (
+                isinstance(here, Sequence) and not isinstance(here, str) and isinstance(step, int) and step < len(here)
+            ):
                 here = here[step]
             elif one["type"] == "missing" or isinstance(step, int):
                 break

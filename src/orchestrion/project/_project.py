@@ -21,6 +21,8 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "teams": _YAML,
     "policies": (".cedar",),
     "playbooks": _YAML,
+    "tables": (".csv", *_YAML),
+    "predictors": _YAML,
 }
 
 
@@ -44,6 +46,8 @@ class Project:
     teams: tuple[Path, ...] = ()
     policies: tuple[Path, ...] = ()
     playbooks: tuple[Path, ...] = ()
+    tables: tuple[Path, ...] = ()
+    predictors: tuple[Path, ...] = ()
 
     @staticmethod
     def load(path: Path) -> "Project":

@@ -1,0 +1,140 @@
+"""A predictor: a trained model that gives a label, a score, and what moved the score."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from orchestrion.core import Json, UserError, digest
+
+from ._predictor_card import Card, file_digest, read_card
+from ._predictor_file import PredictorSource, Value
+from ._predictor_sklearn import Fitted, Floats, Rows, open_pipeline
+
+_NAMED = 5
+"""Features named as what moved a score."""
+_NOTHING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A feature that moved the score."""
+
+    feature: str
+    value: Value
+    usual: Value
+    effect: float
+    """How much the score would fall if the feature had its usual value."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {"feature": self.feature, "value": self.value, "usual": self.usual, "effect": round(self.effect, 6)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    label: str
+    score: float
+    moved_by: Sequence[Effect]
+
+
+class Scoring(Protocol):
+    """A model that scores rows."""
+
+    linear: bool
+
+    def scores(self, rows: Rows) -> Floats: ...
+    def effects(self, rows: Rows) -> Floats: ...
+
+
+class Predictor:
+    """A model in memory. Its calls block."""
+
+    def __init__(self, source: PredictorSource, model: Scoring, card: Card, threshold: float) -> None:
+        self.source = source
+        self.card = card
+        self.threshold = threshold
+        self.version = digest(
+            [source.file.model_dump(mode="json", exclude={"train", "description"}), card.model, threshold]
+        )
+        self._model = model
+
+    @property
+    def measure(self) -> str:
+        """The scale that effects are measured on."""
+        return "log-odds" if self._model.linear else "score"
+
+    def predict(self, given: Mapping[str, Value]) -> Prediction:
+        """What the model says of one input that is valid against the predictor's schema."""
+        row = {name: given[name] for name in self.source.file.features}
+        score = float(self._model.scores([row])[0])
+        return Prediction(label=self.label(score), score=round(score, 6), moved_by=self._moved_by(row))
+
+    def label(self, score: float) -> str:
+        below, above = self.source.file.labels
+        return above if score >= self.threshold else below
+
+    def scores(self, rows: Rows) -> Floats:
+        return self._model.scores(rows)
+
+    def _moved_by(self, row: Mapping[str, Value]) -> Sequence[Effect]:
+        """Each feature in turn is given its usual value; what moved the score most comes first."""
+        usual = {
+            name: self.card.usual[name]
+            for name in row
+            if name in self.card.usual and self.card.usual[name] != row[name]
+        }
+        if not usual:
+            return ()
+        found = self._model.effects([row, *({**row, name: value} for name, value in usual.items())])
+        effects = [
+            Effect(name, row[name], value, float(found[0] - other))
+            for (name, value), other in zip(usual.items(), found[1:], strict=True)
+        ]
+        moving = [effect for effect in effects if abs(effect.effect) > _NOTHING]
+        return sorted(moving, key=lambda effect: -abs(effect.effect))[:_NAMED]
+
+
+def open_predictor(source: PredictorSource) -> Predictor:
+    """Raises: UserError `predictor-untrained`, `predictor-unreadable`, `predictor-untrusted`, `predictor-card`, `no-threshold`."""
+    if not source.model.is_file():
+        raise UserError(
+            "predictor-untrained",
+            f"The predictor {source.name!r} has no model yet: there is no {source.file.model!r}.",
+            hint=f"orchestrion predictor train {source.name} --data FILE.csv"
+            if source.file.train
+            else "Put the model there.",
+        )
+    card = read_card(source, file_digest(source.model))
+    threshold = card.threshold if source.file.threshold is None else source.file.threshold
+    if threshold is None:
+        raise UserError(
+            "no-threshold",
+            f"Neither the predictor {source.name!r} nor its model's card says from which score on "
+            f"{source.file.labels[1]!r} holds.",
+            hint="Add `threshold:` to the predictor.",
+        )
+    features = list(source.file.features)
+    model = Fitted(open_pipeline(source.model), features, where=source.model.name)
+    predictor = Predictor(source, model, card, threshold)
+    _try(predictor)
+    return predictor
+
+
+def _try(predictor: Predictor) -> None:
+    """A model that wants other features says so now. Raises: UserError `predictor-features`."""
+    neutral: dict[str, Value] = {
+        name: "" if kind == "string" else 0 for name, kind in predictor.source.file.features.items()
+    }
+    row = {**neutral, **{name: value for name, value in predictor.card.usual.items() if name in neutral}}
+    try:
+        scores = predictor.scores([row])
+        if not np.isfinite(scores).all():
+            raise ValueError("it gives no finite score")
+    except Exception as error:
+        raise UserError(
+            "predictor-features",
+            f"The model of {predictor.source.name!r} does not take the features "
+            f"{', '.join(predictor.source.file.features)}: {error}",
+            hint="`input` must name the features the model was trained with, in the same order.",
+        ) from None

@@ -1,4 +1,4 @@
-"""Seventeen workflows with counted effects, killed between every pair of journal writes."""
+"""Twenty-one workflows with counted effects, killed between every pair of journal writes."""
 
 from pathlib import Path
 
@@ -7,14 +7,22 @@ import pytest
 from orchestrion.app import open_rooms
 from orchestrion.core import RunStatus, SystemClock
 from orchestrion.journal import MemoryJournal
-from orchestrion.testing import ANYTHING, SCENARIOS, Scenario, counting_server, play_with_crash, write_project
+from orchestrion.testing import (
+    ANYTHING,
+    SCENARIOS,
+    TEAM_SCENARIOS,
+    Scenario,
+    counting_server,
+    play_with_crash,
+    write_project,
+)
 
 pytestmark = pytest.mark.anyio
 
 NEVER = 10_000
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *TEAM_SCENARIOS], ids=lambda s: s.name)
 async def test_same_outcome_and_effects_once(scenario: Scenario, tmp_path: Path) -> None:
     with counting_server() as server:
         async with open_rooms(write_project(tmp_path, scenario, server.address)) as rooms:

@@ -16,7 +16,7 @@ _CONTRIBUTIONS: Json = {
     "description": "Every member that answered, and what of it stands in this answer.",
     "items": {
         "type": "object",
-        "required": ["member", "said"],
+        "required": ["member"],
         "properties": {"member": {"type": "string"}, "said": {}},
     },
 }
@@ -37,8 +37,11 @@ class Panel:
     @staticmethod
     def of(contributions: Sequence[Json], agents: Sequence[AgentDefinition]) -> "Panel":
         """`contributions` as they were made; where they disagree is found by what their schemas let be compared."""
-        found = {"contributions": list(contributions), "disagreements": disagreements(contributions, agents)}
-        return Panel(dump(cast("Json", found)))
+        told: list[Json] = [
+            {"said" if name == "result" else name: value for name, value in each.items()}
+            for each in cast("Sequence[Mapping[str, Json]]", contributions)
+        ]
+        return Panel(dump({"contributions": told, "disagreements": disagreements(contributions, agents)}))
 
     @cached_property
     def value(self) -> Mapping[str, Json]:
@@ -61,19 +64,20 @@ class Panel:
 
     def flaw(self, answer: Mapping[str, Json]) -> str | None:
         """What an answer leaves out or makes up, in words for the model."""
-        for field, name in (("contributions", "member"), ("disagreements", "about")):
-            known = _names(self.value[field], name, answered=field == "contributions")
-            named = _names(answer.get(field), name)
-            if missing := sorted(known - named):
-                return f"`{field}` leaves out {', '.join(missing)}."
-            if field == "contributions" and (made_up := sorted(named - known)):
-                return f"`{field}` names {', '.join(made_up)}, who did not answer."
-        return None
+        members = _by(self.value["contributions"], "member")
+        named = _by(answer.get("contributions"), "member")
+        for member, each in members.items():
+            if each.get("status") == "done" and named.get(member, {}).get("said") is None:
+                return f"`contributions` leaves out what {member} said."
+        if made_up := sorted(named.keys() - members.keys()):
+            return f"`contributions` names {', '.join(made_up)}, who was not asked."
+        about = _by(self.value["disagreements"], "about").keys() - _by(answer.get("disagreements"), "about").keys()
+        return f"`disagreements` leaves out {', '.join(sorted(about))}." if about else None
 
 
-def _names(items: Json, field: str, *, answered: bool = False) -> set[str]:
-    members = [each for each in items if isinstance(each, Mapping)] if isinstance(items, list | tuple) else []
-    return {str(each.get(field)) for each in members if not answered or each.get("status") == "done"}
+def _by(items: Json, field: str) -> dict[str, Mapping[str, Json]]:
+    found = [each for each in items if isinstance(each, Mapping)] if isinstance(items, list | tuple) else []
+    return {str(each.get(field)): each for each in found}
 
 
 def disagreements(contributions: Sequence[Json], agents: Sequence[AgentDefinition]) -> list[Json]:

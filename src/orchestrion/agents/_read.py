@@ -116,7 +116,7 @@ def _surroundings(definition: AgentDefinition, known: Known) -> Surroundings:
     properties = definition.input.get("properties")
     return Surroundings(
         tools={tool.name: tool.chosen if is_known(tool) else None for tool in tools},
-        input_fields=list(properties) if isinstance(properties, Mapping) else [],
+        input_fields=[*(properties if isinstance(properties, Mapping) else ()), "panel"],
         output_schema=cast("Mapping[str, Json] | None", definition.output),
         members=known.members,
     )

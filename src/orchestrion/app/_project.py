@@ -107,7 +107,7 @@ async def check_project(
         secrets=list(project.settings.secrets),
         document=lambda place: read_project_document(project.root, place),
         functions=catalog.resolve,
-        members=[file.stem for file in project.agents],
+        members=[file.stem for file in (*project.agents, *project.teams)],
     )
     agents: dict[str, AgentDefinition] = {}
     for file in project.agents:

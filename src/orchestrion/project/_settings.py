@@ -152,7 +152,7 @@ class Router(Setting):
     )
 
 
-class KnowledgeBase(_Setting):
+class KnowledgeBase(Setting):
     """A folder of documents that `retrieve` finds passages in."""
 
     labels: tuple[str, ...] = Field(

@@ -26,6 +26,7 @@ def write_project(folder: Path, scenario: Scenario, address: str) -> Path:
         contents["workflows/the-child.yaml"] = child
     if scenario.agent is not None:
         contents[f"agents/{scenario.agent}.yaml"] = AGENT.replace("ADDRESS", address)
+    contents |= {name: text.replace("ADDRESS", address) for name, text in scenario.files.items()}
     for name, text in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

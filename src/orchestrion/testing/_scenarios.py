@@ -28,6 +28,8 @@ class Scenario:
     """`...` for anything."""
     child: str | None = None
     agent: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """More of its project: path → text, ADDRESS in it as above."""
     promises_interrupted: bool = False
     """Whether a kill may end in a person's inbox."""
     answers: Mapping[str, Json] = field(default_factory=dict[str, Json])

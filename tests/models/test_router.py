@@ -1,6 +1,7 @@
 """Routers: calibrated, abstaining, explained, the same every time, and kept safely."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from orchestrion.core import UserError
+from orchestrion.embeddings import installed
 from orchestrion.models import (
     Example,
     Router,
@@ -109,6 +111,28 @@ def test_its_report_tells_accuracy_coverage_and_the_worst(router: Router) -> Non
         "mistaken_for": ["billing"],
     }
     assert cast("Any", report["coverage"])["threshold"] == round(router.threshold, 4)
+
+
+def test_messages_of_labels_it_does_not_know_are_judged_apart(router: Router) -> None:
+    rows = [Example("i want my refund", "billing"), Example("what is the weather like", "weather")]
+    report = router.test(rows).to_json()
+    assert (report["messages"], report["accuracy"]) == (1, 1.0)
+    assert report["unknown"] == {"messages": 1, "abstained": 1.0, "abstained_at_90": 1.0, "auroc": 1.0}
+
+
+def test_labels_may_be_left_out_of_training(tmp_path: Path) -> None:
+    source = write(tmp_path / "examples.csv", EXAMPLES)
+    assert open_router(replace(source, without=1), tmp_path / "cache").labels == ("cards", "technical")
+
+
+@pytest.mark.skipif(not installed(), reason="the extra `embeddings` is not installed")
+def test_meanings_count_beside_words(tmp_path: Path) -> None:
+    source = write(tmp_path / "examples.csv", EXAMPLES)
+    plain = open_router(source, tmp_path / "cache")
+    meant = open_router(replace(source, settings=RouterSettings(embeddings=True, threshold=0.0)), tmp_path / "cache")
+    assert meant.digest != plain.digest
+    assert meant.route("my debit card went missing").best == "cards"
+    assert len(meant.weights) == len(plain.weights) + 384
 
 
 def test_it_is_trained_once_and_read_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

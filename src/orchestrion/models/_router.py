@@ -64,11 +64,18 @@ class Strangers:
 
     messages: int
     abstained: float
+    abstained_at_90: float
+    """The share that would be left to a person with the threshold at which 90 % of the messages it knows are answered."""
     auroc: float
     """The chance that a text of a known label gets more confidence than one of none: 1 is perfect, 0.5 is a coin."""
 
     def to_json(self) -> dict[str, Json]:
-        return {"messages": self.messages, "abstained": self.abstained, "auroc": self.auroc}
+        return {
+            "messages": self.messages,
+            "abstained": self.abstained,
+            "abstained_at_90": self.abstained_at_90,
+            "auroc": self.auroc,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,9 +298,11 @@ def _surest(routings: Sequence[Routing], right: Sequence[bool], share: float) ->
 def _strangers(known: Sequence[Routing], strange: Sequence[Routing]) -> Strangers | None:
     if not known or not strange:
         return None
+    bar = float(np.quantile([each.confidence for each in known], 0.1))
     return Strangers(
         messages=len(strange),
         abstained=round(sum(routing.abstained for routing in strange) / len(strange), 4),
+        abstained_at_90=round(sum(routing.confidence < bar for routing in strange) / len(strange), 4),
         auroc=area_under_curve([each.confidence for each in known], [each.confidence for each in strange]),
     )
 

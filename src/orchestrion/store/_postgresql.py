@@ -14,7 +14,7 @@ from ._database import Connection, Ownership
 from ._lease import Lease
 from ._postgresql_connection import Names, PostgreSQLConnection, translated
 from ._postgresql_error import PostgreSQLError
-from ._schema import REVISIONS, metadata
+from ._schema import REVISIONS, WORDS_INDEX, metadata
 
 if TYPE_CHECKING:
     import psycopg
@@ -178,6 +178,7 @@ class PostgreSQL:
                 raw.execute(str(CreateTable(table).compile(dialect=dialect)).encode())
                 for index in sorted(table.indexes, key=lambda index: str(index.name)):
                     raw.execute(str(CreateIndex(index).compile(dialect=dialect)).encode())
+            raw.execute(WORDS_INDEX.encode())
             raw.execute(
                 "create table alembic_version (version_num varchar(32) constraint alembic_version_pkc primary key)"
             )

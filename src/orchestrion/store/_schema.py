@@ -337,11 +337,9 @@ knowledge_passages = Table(
 DERIVED = (knowledge_files, knowledge_passages)
 """What is made again from other files, and so is not copied."""
 
-WORDS_INDEX = Index(
-    "ix_knowledge_passages_words",
-    text("to_tsvector('english', heading || ' ' || text)"),
-    _table=knowledge_passages,
-    postgresql_using="gin",
+WORDS_INDEX = (
+    "create index ix_knowledge_passages_words on knowledge_passages "
+    "using gin (to_tsvector('english', heading || ' ' || text))"
 )
 """On PostgreSQL alone."""
 

@@ -14,7 +14,7 @@ from orchestrion.core import BugError, Clock, OrchestrionError, TransientError, 
 
 from ._database import Connection, Ownership
 from ._lock import OwnerLock
-from ._schema import REVISIONS, WORDS_INDEX, metadata
+from ._schema import REVISIONS, metadata
 from ._statements import sql
 
 READ_PATIENCE_MS = 5000
@@ -137,7 +137,7 @@ class SQLite:
             connection.execute("begin immediate")
             for table in metadata.sorted_tables:
                 connection.execute(sql(CreateTable(table)))
-                for index in sorted(table.indexes - {WORDS_INDEX}, key=lambda index: str(index.name)):
+                for index in sorted(table.indexes, key=lambda index: str(index.name)):
                     connection.execute(sql(CreateIndex(index)))
             connection.execute("create table alembic_version (version_num varchar(32) not null primary key)")
             connection.execute("insert into alembic_version values (?)", (REVISIONS[-1],))

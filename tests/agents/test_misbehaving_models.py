@@ -22,7 +22,19 @@ from orchestrion.core import (
 )
 from orchestrion.models import Models, ModelSettings, Patience, Playbook, parse_playbook
 from orchestrion.testing.fake_effects import FakeEffects, ProcessDied
-from orchestrion.testing.openai_server import Behaviour, Calls, Drops, Hangs, OpenAIServer, Raw, Says, Status
+from orchestrion.testing.openai_server import (
+    Behaviour,
+    Calls,
+    Dribbles,
+    Drops,
+    Hangs,
+    OpenAIServer,
+    Raw,
+    Refuses,
+    Says,
+    Silent,
+    Status,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -302,3 +314,79 @@ async def test_another_companys_key_is_never_sent(monkeypatch: pytest.MonkeyPatc
 async def test_a_tighter_limit_is_kept() -> None:
     agent = definition().changed(limits=Limits(turns=1))
     assert await failed([Calls([("look", {"day": "monday"})])], agent) == ("limit-turns", 1)
+
+
+async def test_retry_after_may_be_a_date() -> None:
+    slow = Patience(attempts=2, first_wait_s=600.0, longest_wait_s=600.0)
+    past = "Wed, 21 Oct 2015 07:28:00 GMT"
+    outcome, server = await asked([Status(429, retry_after=past), answer()], patience=slow)
+    assert outcome.output.value == {"reply": "Good day."}
+    assert len(server.requests) == 2
+    assert await failed([Status(429, retry_after="Wed, 21 Oct 2095 07:28:00 GMT")]) == ("model-rate-limited", 1)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "requests"),
+    [
+        (Calls([("look", {"day": "monday"})]), "limit-turns", 12),
+        (Silent(), "agent-gave-up", 3),
+        (Refuses(), "model-refused", 1),
+        (Refuses(filtered=True), "model-refused", 1),
+        (Status(404), "model-not-found", 1),
+        (Status(410), "model-retired", 1),
+        (Says("x" * 5_000_000), "agent-gave-up", 3),
+    ],
+    ids=["endless tools", "empty", "refusal", "filter", "404", "410", "huge"],
+)
+async def test_what_a_model_may_do_for_ever_ends_in_a_clear_problem(
+    trouble: Behaviour, code: str, requests: int
+) -> None:
+    assert await failed([trouble]) == (code, requests)
+
+
+async def test_an_empty_answer_is_asked_for_again() -> None:
+    outcome, server = await asked([Silent(), answer()])
+    assert outcome.output.value == {"reply": "Good day."}
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [Status(404), Status(410), Status(503), Drops(), Raw(b"<html>"), Refuses()],
+    ids=["404", "410", "503", "drop", "html", "refusal"],
+)
+async def test_the_record_says_which_models_were_tried_and_why_not(trouble: Behaviour) -> None:
+    outcome, _ = await asked([trouble], fallback=("playbook:rules",))
+    [said] = cast("Mapping[str, Any]", outcome.why)["answers"]
+    [tried] = said["failed"]
+    assert (said["model"], tried["model"]) == ("playbook:rules", "desk-model")
+    assert tried["problem"].startswith("model-")
+
+
+async def test_a_slow_stream_is_a_timeout() -> None:
+    once = Patience(attempts=1)
+    assert await failed([Dribbles("slow", pause_s=0.02)], timeout_s=0.1, patience=once) == ("model-timeout", 1)
+
+
+async def test_a_price_of_the_projects_own_counts() -> None:
+    outcome, _ = await asked([answer()], price={"input": 10, "output": 100})
+    assert outcome.cost is not None
+    assert outcome.cost.usd_micros == 1000 * 10 + 100 * 100
+
+
+async def test_a_retired_model_is_not_asked() -> None:
+    assert await failed([answer()], retires="2020-01-01") == ("model-retired", 0)
+    outcome, server = await asked([answer()], retires="2020-01-01", fallback=("playbook:rules",))
+    assert outcome.output.value == {"reply": "By rule."}
+    assert server.requests == []
+
+
+async def test_a_model_that_keeps_failing_is_left_alone() -> None:
+    agent = definition(model=["desk-model", "playbook:rules"])
+    async with OpenAIServer([Status(500)]) as server, Desk(server) as desk:
+        for number in range(4):
+            desk.effects = FakeEffects(leaves={"query:1.0.0": bank})
+            outcome = await desk.ask(agent)
+            told = cast("Mapping[str, Any]", outcome.why)["answers"][0]["failed"][0]["problem"]
+            assert told == ("model-unavailable" if number < 2 else "model-resting")
+    assert len(server.requests) == 5

@@ -4,8 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._add_model import add_model
     from ._app import App, Rooms, conduct, open_app, open_rooms, require_input, require_role
     from ._batch import Row, RowFile, open_rows
+    from ._costs import Grouping, Spent, costs, waiting_for_models
     from ._dry import Rehearsal, rehearse
     from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
@@ -15,11 +17,13 @@ if TYPE_CHECKING:
     from ._project import Checked, routers_of
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
+    from ._trial import Trial, try_model
 
 __all__ = [
     "App",
     "Checked",
     "FolderWatch",
+    "Grouping",
     "Kinds",
     "Mode",
     "PutAway",
@@ -27,11 +31,15 @@ __all__ = [
     "Rooms",
     "Row",
     "RowFile",
+    "Spent",
     "StandBy",
+    "Trial",
     "Watched",
+    "add_model",
     "check_store",
     "conduct",
     "copy_store",
+    "costs",
     "fire",
     "keep_retaining",
     "knowledge_of",
@@ -53,7 +61,9 @@ __all__ = [
     "run_process",
     "scheduled",
     "scheduler_of",
+    "try_model",
     "vacuum_store",
+    "waiting_for_models",
     "watches_of",
 ]
 
@@ -66,6 +76,9 @@ _HOMES = {
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     "knowledge_of": "_knowledge",
+    **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
+    **dict.fromkeys(("Trial", "try_model"), "_trial"),
+    "add_model": "_add_model",
     "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
     **dict.fromkeys(("keep_retaining", "retain", "retention_of", "vacuum_store"), "_retention"),

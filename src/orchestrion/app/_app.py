@@ -1,7 +1,7 @@
 """The application: a project opened, its rooms wired to each other."""
 
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,8 @@ from orchestrion.egress import Egress
 from orchestrion.engine import DryRun, Engine, Limits, Outside
 from orchestrion.expressions import Expressions
 from orchestrion.interpreter import SEMANTICS, Interpreter
-from orchestrion.models import Models, ModelSettings, Routers
+from orchestrion.journal import DurableJournal
+from orchestrion.models import Models, Routers, Slots
 from orchestrion.project import Project
 from orchestrion.spec import Document
 
@@ -35,6 +36,7 @@ from ._functions import catalog_of
 from ._journals import Mode, StandBy, open_journal
 from ._kinds import read_kinds
 from ._knowledge import knowledge_of
+from ._models import model_settings, retiring
 from ._project import Checked, check_project, read_playbooks, routers_of
 from ._telemetry import observing
 from ._triggers import Triggers
@@ -181,6 +183,7 @@ class Rooms:
     expressions: Expressions
     catalog: Catalog
     routers: Routers
+    models: Models
 
 
 @asynccontextmanager
@@ -202,10 +205,11 @@ async def open_rooms(
         playbooks, found = read_playbooks(project)
         kinds, others = read_kinds(project)
         models = Models(
-            _model_settings(project),
+            model_settings(project),
             http=egress.client2,
             secrets=project.secrets(),
             playbooks={name: file.playbook for name, file in playbooks.items()},
+            clock=clock,
         )
         agents: dict[str, AgentDefinition] = {}
         teams: dict[str, TeamDefinition] = {}
@@ -237,10 +241,11 @@ async def open_rooms(
         teams.update(checked.teams)
         yield Rooms(
             project=project,
-            checked=replace(checked, findings=[*found, *others, *checked.findings]),
+            checked=replace(checked, findings=[*retiring(project, clock), *found, *others, *checked.findings]),
             expressions=expressions,
             catalog=catalog,
             routers=routers,
+            models=models,
         )
 
 
@@ -276,6 +281,9 @@ async def conduct(
     pinned = Workflows(rooms.checked.shelf, journal, Interpreter(rooms.expressions), clock)
     limits = project.settings.limits
     async with AsyncExitStack() as stack:
+        slots = Slots(clock, journal if isinstance(journal, DurableJournal) else None)
+        stack.push_async_callback(slots.close)
+        rooms.models.share(slots)
         engine = Engine(
             journal=journal,
             interpret=pinned.interpret,
@@ -308,16 +316,3 @@ async def conduct(
             clock=clock,
             joined=mode == "join",
         )
-
-
-def _model_settings(project: Project) -> Mapping[str, ModelSettings]:
-    return {
-        name: ModelSettings(
-            provider=model.provider,
-            base_url=model.base_url,
-            key=model.key.secret if model.key else None,
-            fallback=tuple(model.fallback),
-            timeout_s=model.timeout_s,
-        )
-        for name, model in project.settings.models.items()
-    }

@@ -21,11 +21,13 @@ router = typer.Typer(help="Train and test the project's routers.", no_args_is_he
 knowledge = typer.Typer(help="The documents that passages are found in.", no_args_is_help=True)
 predictor = typer.Typer(help="Train and test the project's predictors.", no_args_is_help=True)
 schedules = typer.Typer(help="What runs by the calendar, and when.", no_args_is_help=True)
+models = typer.Typer(help="The project's models: add them, look at them, try them.", no_args_is_help=True)
 store = typer.Typer(help="Look after the database that keeps the runs.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
 app.add_typer(approvals, name="approvals")
 app.add_typer(events, name="events")
 app.add_typer(schedules, name="schedules")
+app.add_typer(models, name="models")
 app.add_typer(router, name="router")
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(predictor, name="predictor")
@@ -493,6 +495,73 @@ def predictor_test(
     from ._predictor import test
 
     test(name, data, project=project, as_json=as_json)
+
+
+@models.command("add")
+def models_add(
+    name: Annotated[str, typer.Argument(help="What the project calls it.", metavar="NAME")],
+    provider: Annotated[str, typer.Argument(help="Such as openai:gpt-5.2 or ollama:qwen3.", metavar="PROVIDER")],
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Of an OpenAI-compatible API.", metavar="URL")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="The secret that holds the API key.", metavar="SECRET")
+    ] = None,
+    fallback: Annotated[
+        list[str] | None, typer.Option("--fallback", help="Asked when it fails.", metavar="MODEL")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Where it computes.")] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Add a model to orchestrion.yaml; nothing else in the file changes."""
+    from ._models import add
+
+    details = {
+        "base_url": base_url,
+        "key": {"secret": key} if key else None,
+        "fallback": fallback or [],
+        "region": region,
+    }
+    add(name, provider, details, project=project, as_json=as_json)
+
+
+@models.command("list")
+def models_list(project: Project = HERE, as_json: Json = False) -> None:
+    """The models of the project, with their prices, limits and last days."""
+    from ._models import list_models
+
+    list_models(project=project, as_json=as_json)
+
+
+@models.command("test")
+def models_test(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which ones; all but playbooks by default.", metavar="MODEL")
+    ] = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Ask each model three small questions: what it answers, how fast, with tool calls and structured output or not.
+
+    It is really asked, which may cost a little. Its host must stand in `egress.allow`.
+    """
+    from ._models import test
+
+    test(names or [], project=project, as_json=as_json)
+
+
+@app.command()
+def costs(
+    by: Annotated[str, typer.Option(help="run, agent, user, workflow or model.", metavar="WHAT")] = "agent",
+    days: Annotated[float, typer.Option(min=0, help="Runs of so many days.")] = 30.0,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """What language models have cost, by run, agent, user, workflow or model."""
+    from ._models import tell_costs
+
+    tell_costs(by, days, project=project, as_json=as_json)
 
 
 @store.command("migrate")

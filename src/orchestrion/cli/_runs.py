@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from orchestrion.app import open_journal
+from orchestrion.app import open_journal, waiting_for_models
 from orchestrion.core import Entry, Journal, Json, Request, Run, RunFilter, RunStatus, SystemClock, UserError, iso
 from orchestrion.project import Project
 from orchestrion.spec import Document, read
@@ -102,18 +102,22 @@ def show_run(fragment: str, *, html: bool, output: Path | None, project: Path, a
             entries = await journal.entries(run.id)
             requests = await journal.requests(run_id=run.id)
             document = read(await journal.document(run.digest)).document
+            in_line = [each for each in await waiting_for_models(Project.load(project)) if each.run_id == run.id]
             if as_json:
-                print_json(_whole(run, entries, requests))
+                print_json({**_whole(run, entries, requests), "waiting_for_models": [each.model for each in in_line]})
             elif html or output is not None:
                 print(_write_page(run, entries, requests, document, output, project))
             else:
                 out.print(tree(story(run, entries, requests, document)))
+                for each in in_line:
+                    since = iso(each.asked_at)[11:19]
+                    out.print(f"… waits since {since} UTC for a free slot of the model {each.model}", markup=False)
         return 0
 
     execute(work, as_json=as_json)
 
 
-def _whole(run: Run, entries: Sequence[Entry], requests: Sequence[Request]) -> Json:
+def _whole(run: Run, entries: Sequence[Entry], requests: Sequence[Request]) -> dict[str, Json]:
     return {
         **run_json(run),
         "input": run.input,

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import anyio
 from pydantic_ai.direct import model_request
-from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings, merge_model_settings
+
+from orchestrion.core import UserError
 
 from ._models import Asked, Candidate
 from ._patience import insist
@@ -35,4 +37,18 @@ async def ask(
 
     candidate.require_in_service()
     response, attempts = await insist(candidate.name, once, patience=candidate.patience, breaker=candidate.breaker)
+    _require_answer(candidate.name, response)
     return Asked(response=response, attempts=attempts, waited_s=waited_s)
+
+
+def _require_answer(name: str, response: ModelResponse) -> None:
+    """Another model may answer what this one declines; asking it again would only repeat that. Raises: UserError."""
+    said = any(
+        isinstance(part, ToolCallPart) or (isinstance(part, TextPart) and part.content.strip())
+        for part in response.parts
+    )
+    if said or response.finish_reason not in {"content_filter", "length"}:
+        return
+    if response.finish_reason == "content_filter":
+        raise UserError("model-refused", f"The model {name!r} declined to answer.", hint="Name a `fallback` for it.")
+    raise UserError("model-answer-cut", f"The model {name!r} reached its longest answer before it said anything.")

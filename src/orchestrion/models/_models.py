@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic_ai.settings import ModelSettings as RequestSettings
 
 PLAYBOOK = "playbook"
+_KEY_VARIABLE = re.compile(r"[Ss]et the `([A-Z][A-Z0-9_]*)` environment variable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +223,12 @@ class Models:
             return infer_model(settings.provider, provider_factory=lambda kind: self._provider(kind, settings))
         except (Unusable, ValueError, ImportError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if missing := _KEY_VARIABLE.search(reason):
+                raise UserError(
+                    "model-not-usable",
+                    f"The model {name!r} has no API key: the environment variable {missing[1]} is not set.",
+                    hint=f"Set it, or keep the key as a secret and name that: models.{name}.key: {{secret: NAME}}.",
+                ) from error
             raise UserError("model-not-usable", f"The model {name!r} cannot be used: {reason}") from error
 
     def _provider(self, kind: str, settings: ModelSettings) -> "Provider[object]":

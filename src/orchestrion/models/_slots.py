@@ -59,7 +59,7 @@ class Slots:
         self._move(queue)
         began = self._clock.monotonic()
         try:
-            await self._wait(queue, turn)
+            await _wait(model, limits, turn)
             yield self._clock.monotonic() - began
         finally:
             queue.waiting.pop(ticket.name, None)
@@ -74,18 +74,6 @@ class Slots:
                 queue.wake.set()
                 await asyncio.wait([queue.task], timeout=CLOSE_S)
         self._own.close()
-
-    async def _wait(self, queue: _Queue, turn: "asyncio.Future[None]") -> None:
-        limits = queue.limits
-        try:
-            async with asyncio.timeout(limits.wait_s):
-                await turn
-        except TimeoutError:
-            raise TransientError(
-                "model-busy",
-                f"The model {queue.model!r} had no free slot within {limits.wait_s:g} s.",
-                hint=f"Raise `limits` of models.{queue.model}, or name a `fallback`.",
-            ) from None
 
     def _move(self, queue: _Queue) -> None:
         queue.wake.set()
@@ -131,3 +119,15 @@ class Slots:
                 queue.held.add(name)
                 turn.set_result(None)
         return 0.0 if queue.released else again_s
+
+
+async def _wait(model: str, limits: ModelLimits, turn: "asyncio.Future[None]") -> None:
+    try:
+        async with asyncio.timeout(limits.wait_s):
+            await turn
+    except TimeoutError:
+        raise TransientError(
+            "model-busy",
+            f"The model {model!r} had no free slot within {limits.wait_s:g} s.",
+            hint=f"Raise `limits` of models.{model}, or name a `fallback`.",
+        ) from None

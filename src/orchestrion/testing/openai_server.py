@@ -40,7 +40,8 @@ class Status:
     """An HTTP error."""
 
     code: int
-    retry_after: int | None = None
+    retry_after: int | str | None = None
+    """Seconds, or a date as HTTP writes one."""
     error: str = "the test wants it so"
 
 
@@ -61,7 +62,28 @@ class Drops:
     """The connection is cut after the first bytes."""
 
 
-Behaviour: TypeAlias = Says | Calls | Status | Raw | Hangs | Drops
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """An answer with nothing in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuses:
+    """The model declines, as `refusal` in its answer says; with `filtered`, the provider's filter ended the answer."""
+
+    text: str = "I cannot help with that."
+    filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dribbles:
+    """A text whose body comes a byte at a time, with a pause after each."""
+
+    text: str
+    pause_s: float
+
+
+Behaviour: TypeAlias = Says | Calls | Status | Raw | Hangs | Drops | Silent | Refuses | Dribbles
 
 
 @dataclass
@@ -128,6 +150,13 @@ class OpenAIServer:
                 await _send(writer, code, json.dumps({"error": {"message": error, "type": "test"}}).encode(), extra)
             case Raw(body=body):
                 await _send(writer, 200, body)
+            case Silent():
+                await _send(writer, 200, self._completion({"role": "assistant", "content": None}, "stop"))
+            case Refuses(text=text, filtered=filtered):
+                message = {"role": "assistant", "content": None, **({} if filtered else {"refusal": text})}
+                await _send(writer, 200, self._completion(message, "content_filter" if filtered else "stop"))
+            case Dribbles(text=text, pause_s=pause_s):
+                await self._dribble(writer, self._completion({"role": "assistant", "content": text}, "stop"), pause_s)
             case Hangs():
                 await self._stop.wait()
                 return False
@@ -138,6 +167,15 @@ class OpenAIServer:
             case _:
                 assert_never(behaviour)
         return True
+
+    async def _dribble(self, writer: asyncio.StreamWriter, body: bytes, pause_s: float) -> None:
+        writer.write(
+            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        )
+        for at in range(len(body)):
+            writer.write(body[at : at + 1])
+            await writer.drain()
+            await asyncio.sleep(pause_s)
 
     def _completion(self, message: dict[str, Any], reason: str) -> bytes:
         return json.dumps(

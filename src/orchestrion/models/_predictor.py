@@ -65,10 +65,21 @@ class Predictor:
         return "log-odds" if self._model.linear else "score"
 
     def predict(self, given: Mapping[str, Value]) -> Prediction:
-        """What the model says of one input that is valid against the predictor's schema."""
+        """What the model says of one input that is valid against the predictor's schema.
+
+        Each feature in turn is given its usual value: what the score would fall by is its effect.
+        """
         row = {name: given[name] for name in self.source.file.features}
-        score = float(self._model.scores([row])[0])
-        return Prediction(label=self.label(score), score=round(score, 6), moved_by=self._moved_by(row))
+        usual = {name: value for name, value in self.card.usual.items() if name in row and value != row[name]}
+        tried = [row, *({**row, name: value} for name, value in usual.items())]
+        effects = self._model.effects(tried)
+        score = float(self._model.scores([row])[0]) if self._model.linear else float(effects[0])
+        moved = [
+            Effect(name, row[name], value, float(effects[0] - other))
+            for (name, value), other in zip(usual.items(), effects[1:], strict=True)
+        ]
+        moving = sorted((each for each in moved if abs(each.effect) > _NOTHING), key=lambda each: -abs(each.effect))
+        return Prediction(label=self.label(score), score=round(score, 6), moved_by=tuple(moving[:_NAMED]))
 
     def label(self, score: float) -> str:
         below, above = self.source.file.labels
@@ -76,23 +87,6 @@ class Predictor:
 
     def scores(self, rows: Rows) -> Floats:
         return self._model.scores(rows)
-
-    def _moved_by(self, row: Mapping[str, Value]) -> Sequence[Effect]:
-        """Each feature in turn is given its usual value; what moved the score most comes first."""
-        usual = {
-            name: self.card.usual[name]
-            for name in row
-            if name in self.card.usual and self.card.usual[name] != row[name]
-        }
-        if not usual:
-            return ()
-        found = self._model.effects([row, *({**row, name: value} for name, value in usual.items())])
-        effects = [
-            Effect(name, row[name], value, float(found[0] - other))
-            for (name, value), other in zip(usual.items(), found[1:], strict=True)
-        ]
-        moving = [effect for effect in effects if abs(effect.effect) > _NOTHING]
-        return sorted(moving, key=lambda effect: -abs(effect.effect))[:_NAMED]
 
 
 def open_predictor(source: PredictorSource) -> Predictor:

@@ -243,7 +243,9 @@ def _pipeline(training: Training) -> Any:
             last: Any = LogisticRegression(max_iter=1_000)
             return Pipeline([("columns", columns), ("scale", StandardScaler()), ("model", last)])
         case "trees":
-            last = GradientBoostingClassifier(n_estimators=100, max_depth=4, subsample=0.8, random_state=training.seed)
+            last = GradientBoostingClassifier(
+                n_estimators=100, max_depth=3, subsample=0.5, min_samples_leaf=10, random_state=training.seed
+            )
         case "isolation":
             last = IsolationForest(n_estimators=100, random_state=training.seed)
     return Pipeline([("columns", columns), ("model", last)])

@@ -109,10 +109,12 @@ from ._definition import (
 )
 from ._read import Known, agent_schema, parse_agent, read_agent
 from ._seat import ENGAGE
+from ._sessions import Sessions, SessionSummary, SessionTurn
 from ._team import TeamCall, TeamDefinition, TeamFile, TeamLimits, read_team, team_schema, team_tree
 
 if TYPE_CHECKING:
     from ._run import run_agent
+    from ._session import Session
     from ._team_run import run_team
 
 __all__ = [
@@ -126,6 +128,10 @@ __all__ = [
     "McpTarget",
     "OpenApiTarget",
     "QueryTarget",
+    "Session",
+    "SessionSummary",
+    "SessionTurn",
+    "Sessions",
     "TeamCall",
     "TeamDefinition",
     "TeamFile",
@@ -141,7 +147,7 @@ __all__ = [
     "team_tree",
 ]
 
-_HEAVY = {"run_agent": "_run", "run_team": "_team_run"}
+_HEAVY = {"Session": "_session", "run_agent": "_run", "run_team": "_team_run"}
 """Names whose files import pydantic-ai, which takes seconds."""
 
 

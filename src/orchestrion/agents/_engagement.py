@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal, cast
 
 from pydantic_ai.exceptions import CallDeferred
-from pydantic_ai.messages import ModelResponse, ToolCallPart, ToolReturn
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, ToolReturn
 from pydantic_ai.models import ModelRequestContext
 
 from orchestrion.core import (
@@ -33,6 +33,7 @@ from orchestrion.models import Asked, Candidate, cost_of
 
 from ._call import plain_result, tool_invocation
 from ._definition import AgentDefinition
+from ._history import call_ids
 from ._messages import earlier, governable, new_messages, response_from, response_json
 from ._seat import ENGAGE, Seat
 from ._team import Member
@@ -67,6 +68,8 @@ class Engagement:
     """Whether policies see the agent as the one who acts, or the workflow itself."""
     heard: frozenset[str]
     """Labels of everything the model has seen."""
+    past: Sequence[ModelMessage] = ()
+    """What was said in its session before this engagement."""
     first: int = 0
     """The candidate to ask first: once one has failed, the next keeps the conversation."""
     requests: int = 0
@@ -167,7 +170,7 @@ class Engagement:
             raise
         seconds = round(self.clock.monotonic() - began - asked.waited_s, 3)
         output_tools = {tool.name for tool in request.model_request_parameters.output_tools}
-        answer = governable(asked.response, set(self.places), output_tools, f"m{number:03d}")
+        answer = governable(asked.response, {*self.places, *call_ids(self.past)}, output_tools, f"m{number:03d}")
         cost, known = cost_of(answer, candidate.price)
         why: dict[str, Json] = {**cast("dict[str, Json]", answer.metadata or {}), "seconds": seconds}
         if candidate.effect == "read":

@@ -39,6 +39,7 @@ from ._engagement import Engagement, turn_of
 from ._offers import described
 from ._panel import Panel
 from ._seat import Seat
+from ._session import Session
 
 RETRIES = 2
 """How often a model may correct arguments of a tool, and its answer."""
@@ -76,11 +77,12 @@ async def run_agent(
     as_agent: bool = True,
     seat: Seat | None = None,
     panel: Panel | None = None,
+    session: Session | None = None,
 ) -> Outcome:
     """Engage an agent and give its answer, or in a team perhaps that of the colleague who took the task over.
 
     Walked again, it takes every answer and result from the record. `panel` is what the members of a panel said, whose answers
-    this agent has to bring together.
+    this agent has to bring together. With a `session`, the model is shown what was said in it before.
 
     Raises: Faulted with the code `limit-turns`, `limit-usd`, `limit-seconds`, `agent-gave-up`, or the last model's failure;
     UserError `agent-input`.
@@ -98,8 +100,17 @@ async def run_agent(
         heard=given.every_label() | offered,
         seat=seat,
     )
+    if session is not None:
+        await session.begin(engagement)
     recipe = _Recipe(version=definition.version, definition=definition, panel=panel, offered=_offered(seat))
-    answer = await _converse(_agent(recipe), engagement)
+    try:
+        answer, messages = await _converse(_agent(recipe), engagement)
+    except Faulted:
+        if session is not None:
+            await session.give_up(engagement)
+        raise
+    if session is not None:
+        await session.end(engagement, messages, answer)
     if engagement.taken is not None:
         member, said, why = engagement.taken
         return Outcome(output=said, cost=engagement.cost, why={**why, "handed_over_to": member.name})
@@ -113,9 +124,10 @@ async def run_agent(
     )
 
 
-async def _converse(agent: "Agent[Engagement, Any]", engagement: Engagement) -> Json:
+async def _converse(agent: "Agent[Engagement, Any]", engagement: Engagement) -> tuple[Json, list[ModelMessage]]:
+    """The answer, and everything that was said for it."""
     prompt: str | None = dump(engagement.given.value)
-    history: list[ModelMessage] | None = None
+    history: list[ModelMessage] | None = list(engagement.past) or None
     results: DeferredToolResults | None = None
     while True:
         try:
@@ -131,10 +143,10 @@ async def _converse(agent: "Agent[Engagement, Any]", engagement: Engagement) -> 
         except AgentRunError as error:
             raise _gave_up(engagement, error) from error
         if not isinstance(run.output, DeferredToolRequests):
-            return cast("Json", run.output)
+            return cast("Json", run.output), run.all_messages()[len(engagement.past) :]
         ended = await engagement.use_deferred(run.output.calls)
         if ended is None:
-            return None
+            return None, run.all_messages()[len(engagement.past) :]
         results = DeferredToolResults(calls=dict(ended))
         prompt, history = None, run.all_messages()
 

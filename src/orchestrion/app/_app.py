@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrion.agents import AgentDefinition, TeamDefinition
+from orchestrion.agents import AgentDefinition, Sessions, TeamDefinition
 from orchestrion.core import (
     Answer,
     Catalog,
@@ -184,6 +184,7 @@ class Rooms:
     catalog: Catalog
     routers: Routers
     models: Models
+    sessions: Sessions
 
 
 @asynccontextmanager
@@ -213,7 +214,7 @@ async def open_rooms(
         )
         agents: dict[str, AgentDefinition] = {}
         teams: dict[str, TeamDefinition] = {}
-        routers = routers_of(project)
+        routers, sessions = routers_of(project), Sessions()
         knowledge = knowledge_of(project)
         stack.callback(knowledge.close)
         catalog = catalog_of(
@@ -225,6 +226,7 @@ async def open_rooms(
             teams=teams,
             knowledge=knowledge,
             kinds=kinds,
+            sessions=sessions,
             clock=clock,
             stack=stack,
         )
@@ -246,6 +248,7 @@ async def open_rooms(
             catalog=catalog,
             routers=routers,
             models=models,
+            sessions=sessions,
         )
 
 
@@ -284,6 +287,8 @@ async def conduct(
         slots = Slots(clock, journal if isinstance(journal, DurableJournal) else None)
         stack.push_async_callback(slots.close)
         rooms.models.share(slots)
+        if isinstance(journal, DurableJournal):
+            rooms.sessions.open(journal, clock)
         engine = Engine(
             journal=journal,
             interpret=pinned.interpret,

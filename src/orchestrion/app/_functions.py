@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from orchestrion.agents import AgentDefinition, TeamDefinition
+from orchestrion.agents import AgentDefinition, Sessions, TeamDefinition
 from orchestrion.core import Clock
 from orchestrion.egress import Egress
 from orchestrion.functions import (
@@ -48,6 +48,7 @@ def catalog_of(
     kinds: Kinds,
     agents: Mapping[str, AgentDefinition],
     teams: Mapping[str, TeamDefinition],
+    sessions: Sessions,
     clock: Clock,
     stack: AsyncExitStack,
 ) -> DefaultCatalog:
@@ -78,7 +79,7 @@ def catalog_of(
             Retrieve(knowledge),
             Rules(kinds.tables),
             Predict(Predictors(kinds.predictors)),
-            Agent(agents, models, clock),
+            Agent(agents, models, clock, sessions),
             Team(teams, agents, models, clock),
             Infer(models, clock),
             Human(),

@@ -36,6 +36,12 @@ MODEL_ACTION = ActionDeclaration(
     resource_types=("Model",),
 )
 """An agent asking its language model."""
+SESSION_ACTION = ActionDeclaration(
+    name="session",
+    input_schema={"type": "object", "properties": {"session": {"type": "string"}, "step": {"type": "string"}}},
+    resource_types=("Function",),
+)
+"""An agent continuing a conversation."""
 ENGAGE_ACTION = ActionDeclaration(
     name=ENGAGE,
     input_schema={
@@ -190,7 +196,7 @@ def routers_of(project: Project) -> Routers:
 
 def _actions(declarations: Iterable[Declaration], agents: Iterable[AgentDefinition]) -> list[ActionDeclaration]:
     """Every name that a policy may speak of: functions, and the tools of agents."""
-    actions = [MODEL_ACTION, ENGAGE_ACTION]
+    actions = [MODEL_ACTION, SESSION_ACTION, ENGAGE_ACTION]
     actions += [
         ActionDeclaration(
             name=declaration.name,

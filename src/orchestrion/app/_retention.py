@@ -22,6 +22,7 @@ def retention_of(project: Project) -> Retention:
         workflows={name: _runs(ages) for name, ages in settings.workflows.items()},
         events=settings.events_s,
         quarantined=settings.quarantine_s,
+        sessions=settings.sessions_s,
     )
 
 

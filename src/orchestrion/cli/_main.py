@@ -22,12 +22,14 @@ knowledge = typer.Typer(help="The documents that passages are found in.", no_arg
 predictor = typer.Typer(help="Train and test the project's predictors.", no_args_is_help=True)
 schedules = typer.Typer(help="What runs by the calendar, and when.", no_args_is_help=True)
 models = typer.Typer(help="The project's models: add them, look at them, try them.", no_args_is_help=True)
+sessions = typer.Typer(help="The conversations of agents that outlive a run.", no_args_is_help=True)
 store = typer.Typer(help="Look after the database that keeps the runs.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
 app.add_typer(approvals, name="approvals")
 app.add_typer(events, name="events")
 app.add_typer(schedules, name="schedules")
 app.add_typer(models, name="models")
+app.add_typer(sessions, name="sessions")
 app.add_typer(router, name="router")
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(predictor, name="predictor")
@@ -41,6 +43,7 @@ As = Annotated[str | None, typer.Option("--as", help="In whose name; your login 
 RunId = Annotated[str, typer.Argument(help="A run's id, or a part of it that only one has.", metavar="RUN")]
 RequestId = Annotated[str, typer.Argument(help="A request's id, or a part of it that only one has.", metavar="REQUEST")]
 Scheduled = Annotated[str, typer.Argument(help="A workflow that has a schedule.", metavar="WORKFLOW")]
+SessionName = Annotated[str, typer.Argument(help="A session's name.", metavar="SESSION")]
 HERE = Path()
 
 
@@ -549,6 +552,34 @@ def models_test(
     from ._models import test
 
     test(names or [], project=project, as_json=as_json)
+
+
+@sessions.command("list")
+def sessions_list(
+    limit: Annotated[int, typer.Option(min=1, help="How many, last used first.")] = 20,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """The latest sessions, and who has them now."""
+    from ._sessions import list_sessions
+
+    list_sessions(limit, project=project, as_json=as_json)
+
+
+@sessions.command("show")
+def sessions_show(name: SessionName, project: Project = HERE, as_json: Json = False) -> None:
+    """What was said in a session, as far as it is kept."""
+    from ._sessions import show_session
+
+    show_session(name, project=project, as_json=as_json)
+
+
+@sessions.command("delete")
+def sessions_delete(name: SessionName, project: Project = HERE, as_json: Json = False) -> None:
+    """Forget a session, of all agents. Its runs keep their record as long as `retention` says."""
+    from ._sessions import delete_session
+
+    delete_session(name, project=project, as_json=as_json)
 
 
 @app.command()

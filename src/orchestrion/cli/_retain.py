@@ -35,6 +35,7 @@ def _json(removed: Removed) -> dict[str, Json]:
         "quarantined": removed.quarantined,
         "documents": removed.documents,
         "blobs": removed.blobs,
+        "sessions": removed.sessions,
     }
 
 
@@ -49,6 +50,7 @@ def _table(removed: Removed, *, dry_run: bool) -> Table:
         "rows set aside": removed.quarantined,
         "versions no run names": removed.documents,
         "large values": removed.blobs,
+        "sessions": removed.sessions,
     }
     for what, number in rest.items():
         if number:

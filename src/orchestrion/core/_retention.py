@@ -18,6 +18,8 @@ class Retention:
     """Workflows (`name`) whose runs have ages of their own."""
     events: float | None = None
     quarantined: float | None = None
+    sessions: float | None = None
+    """Counted from when one was last used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,8 @@ class Removed:
     quarantined: int = 0
     documents: int = 0
     blobs: int = 0
+    sessions: int = 0
 
     @property
     def nothing(self) -> bool:
-        return not (self.runs or self.events or self.quarantined or self.documents or self.blobs)
+        return not (self.runs or self.events or self.quarantined or self.documents or self.blobs or self.sessions)

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import cast
 
-from orchestrion.agents import AgentDefinition, Limits
+from orchestrion.agents import AgentDefinition, Limits, Sessions
 from orchestrion.core import Clock, Datum, Declaration, Effects, Invocation, Json, Outcome, UserError, sub_labels
 from orchestrion.models import Models
 
@@ -37,6 +37,12 @@ _DECLARATION = Declaration(
             "agent": {"type": "string", "minLength": 1, "description": "The agent's name."},
             "input": {"type": "object", "description": "What the agent is given."},
             "limits": _LIMITS,
+            "session": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 200,
+                "description": "The conversation it belongs to, such as a customer's number. The agent sees what was said before.",
+            },
             "output": {"type": "object", "description": "JSON Schema of the answer, in place of the agent's own."},
         },
     },
@@ -52,7 +58,10 @@ _DECLARATION = Declaration(
 class Agent:
     """A composite: every model request and every tool call in it is an entry of its own."""
 
-    def __init__(self, agents: Mapping[str, AgentDefinition], models: Models, clock: Clock) -> None:
+    def __init__(
+        self, agents: Mapping[str, AgentDefinition], models: Models, clock: Clock, sessions: Sessions | None = None
+    ) -> None:
+        self._sessions = sessions or Sessions()
         self._agents = agents
         self._models = models
         self._clock = clock
@@ -63,9 +72,10 @@ class Agent:
 
     async def run(self, invocation: Invocation, effects: Effects) -> Outcome:
         """Raises: UserError `unknown-agent`, and what `agents.run_agent` raises."""
-        from orchestrion.agents import run_agent
+        from orchestrion.agents import Session, run_agent
 
         arguments = cast("Mapping[str, Json]", invocation.arguments.value)  # validated against the input schema
+        session = cast("str | None", arguments.get("session"))
         return await run_agent(
             self._definition(arguments),
             Datum(arguments["input"], sub_labels(invocation.arguments.labels, "/input")),
@@ -73,6 +83,7 @@ class Agent:
             effects,
             models=self._models,
             clock=self._clock,
+            session=Session(name=session, sessions=self._sessions) if session else None,
         )
 
     def output_schema(self, arguments: Mapping[str, Json]) -> Mapping[str, Json]:

@@ -56,6 +56,7 @@ select seq from events where received_at < ? and routed_at is not null
     and not exists (select 1 from gathered where gathered.seq = events.seq) order by received_at limit ?
 """
 _QUARANTINED = 'select batch, "row" from quarantine where created_at < ? limit ?'
+_SESSIONS = "select name, agent from sessions where updated_at < ? and run_id is null order by updated_at limit ?"
 _DOCUMENTS = "select digest from documents where created_at < ?"
 _NAMED = "select distinct digest from runs"
 _DROP_DOCUMENT = "delete from documents where digest = ? and created_at < ?"
@@ -104,6 +105,7 @@ class Sweep:
             runs=dict(runs),
             events=len(await self._journal.look(self._old_events(None))),
             quarantined=len(await self._journal.look(self._old_quarantined(None))),
+            sessions=len(await self._journal.look(self._old_sessions(None))),
         )
 
     async def removed(self) -> Removed:
@@ -122,6 +124,9 @@ class Sweep:
                 self._old_quarantined(ROWS), 'delete from quarantine where batch = ? and "row" = ?'
             ),
             documents=await self._remove_documents(),
+            sessions=await self._remove(
+                self._old_sessions(ROWS), "delete from sessions where name = ? and agent = ? and run_id is null"
+            ),
         )
 
     # --- runs ---
@@ -208,6 +213,9 @@ class Sweep:
 
     def _old_quarantined(self, limit: int | None) -> Callable[[Connection], list[Row]]:
         return self._older(_QUARANTINED, self._policy.quarantined, limit)
+
+    def _old_sessions(self, limit: int | None) -> Callable[[Connection], list[Row]]:
+        return self._older(_SESSIONS, self._policy.sessions, limit)
 
     def _older(self, text: str, age: float | None, limit: int | None) -> Callable[[Connection], list[Row]]:
         if age is None:

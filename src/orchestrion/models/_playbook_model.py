@@ -84,7 +84,11 @@ def _panel(output_tool: ToolDefinition, given: Json) -> dict[str, Json]:
 def conversation_of(
     messages: Sequence[ModelMessage], tools: Sequence[ToolDefinition], playbook: Playbook
 ) -> Conversation:
-    """What rules see of a conversation: its input, and the tools that were called, with how they ended."""
+    """What rules see of a conversation: its input, and the tools that were called, with how they ended.
+
+    Of a session they see the last turn alone: what was called in an earlier one may be called again.
+    """
+    messages = messages[_last_turn(messages) :]
     ends = {part.tool_call_id: part for part in _returns(messages)}
     members = [member for tool in tools if (member := _member(tool)) is not None]
     names: dict[str, list[str]] = {tool.name: [] for tool in tools}
@@ -129,6 +133,16 @@ def _call(call: ToolCallPart, end: ToolReturnPart, rule: Json) -> ToolCall:
         result=result,
         rule=rule if isinstance(rule, str) else None,
     )
+
+
+def _last_turn(messages: Sequence[ModelMessage]) -> int:
+    """Where the last message stands that holds a prompt."""
+    prompted = (
+        at
+        for at, message in enumerate(messages)
+        if isinstance(message, ModelRequest) and any(isinstance(part, UserPromptPart) for part in message.parts)
+    )
+    return max(prompted, default=0)
 
 
 def _input(messages: Sequence[ModelMessage]) -> Json:

@@ -303,6 +303,11 @@ class Retention(Ages):
     quarantine_s: Age = Field(
         default=365 * DAY_S, alias="quarantine", description="Rows of batches that were set aside."
     )
+    sessions_s: Age = Field(
+        default=90 * DAY_S,
+        alias="sessions",
+        description="Conversations of agents, counted from when one was last used.",
+    )
     workflows: dict[str, Ages] = Field(
         default_factory=dict,
         description="Workflow → ages of its own runs, all three of them: what is not said is the default.",

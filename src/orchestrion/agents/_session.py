@@ -1,0 +1,89 @@
+"""An engagement in a session: its beginning and its end are entries, so a later walk sees the same history and adds nothing twice."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic_ai.messages import ModelMessage
+
+from orchestrion.core import Acting, Datum, Invocation, Json, Nature, Outcome
+
+from ._engagement import Engagement
+from ._history import kept, loaded, trimmed
+from ._sessions import Place, Sessions, Turn
+
+SESSION_FUNCTION = "session:1.0.0"
+_RESOURCE = ("Function", "session")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session by its name, for one engagement."""
+
+    name: str
+    sessions: Sessions
+
+    async def begin(self, engagement: Engagement) -> None:
+        """Take the session, and give the engagement what was said before. Raises: Faulted with `session-busy`, or a refusal."""
+        if engagement.effects.run.dry:
+            return
+
+        async def perform() -> Outcome:
+            turns = await self.sessions.begin(self._place(engagement))
+            labels = frozenset[str]().union(*(turn.labels for turn in turns))
+            messages = trimmed([turn.messages for turn in turns])
+            return Outcome(
+                output=Datum({"messages": messages}, {"": labels} if labels else {}),
+                why={"session": self.name, "turns": len(turns)},
+            )
+
+        nature = Nature(effect="read", idempotent=True, resource=_RESOURCE)
+        outcome = await engagement.effects.record(self._invocation(engagement, "begin"), nature, perform)
+        found = cast("Mapping[str, Sequence[Json]]", outcome.output.value)
+        engagement.past = loaded(found["messages"])
+        engagement.heard |= outcome.output.every_label()
+
+    async def end(self, engagement: Engagement, messages: Sequence[ModelMessage], answer: Json) -> None:
+        """Add what was said, and let the session go."""
+        if engagement.effects.run.dry:
+            return
+        turn = Turn(messages=kept(messages, answer), labels=engagement.heard | engagement.definition.labels)
+        await self._ended(engagement, "end", turn)
+
+    async def give_up(self, engagement: Engagement) -> None:
+        """Let the session go as it was: an engagement that failed leaves nothing in it."""
+        if not engagement.effects.run.dry:
+            await self._ended(engagement, "give-up", None)
+
+    async def _ended(self, engagement: Engagement, step: str, turn: Turn | None) -> None:
+        async def perform() -> Outcome:
+            await self.sessions.end(self._place(engagement), turn)
+            return Outcome(output=Datum(), why={"session": self.name, "kept": turn is not None})
+
+        nature = Nature(effect="write", idempotent=True, resource=_RESOURCE)
+        await engagement.effects.record(self._invocation(engagement, step), nature, perform)
+
+    def _place(self, engagement: Engagement) -> Place:
+        invocation = engagement.invocation
+        return Place(
+            name=self.name,
+            agent=engagement.definition.name,
+            run_id=engagement.effects.run.id,
+            key=invocation.key,
+        )
+
+    def _invocation(self, engagement: Engagement, step: str) -> Invocation:
+        arguments: dict[str, Json] = {"session": self.name, "step": step}
+        acting = Acting(
+            principal=("Agent", engagement.definition.name),
+            action="session",
+            arguments=arguments,
+            version=engagement.definition.version,
+        )
+        return Invocation(
+            key=f"{engagement.base}/session/{step}",
+            task=engagement.invocation.task,
+            function=SESSION_FUNCTION,
+            arguments=Datum(arguments),
+            acting=acting,
+        )

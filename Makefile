@@ -5,10 +5,10 @@ PREPARE := @$(PYTHON) tools/environment.py
 DATA := if [ -z "$${ORCHESTRION_TEST_DATA:-}" ] && [ -d ../shared ]; then export ORCHESTRION_TEST_DATA="$$PWD/../shared"; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check bench lock
+.PHONY: help setup demo demo-fraud test soak check bench lock
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
 
 setup: ## install everything into .venv, with the command .venv/bin/orchestrion
 	$(PREPARE) dev
@@ -17,6 +17,10 @@ setup: ## install everything into .venv, with the command .venv/bin/orchestrion
 demo: ## a bank's service desk in five scenes, killed in the middle on purpose
 	$(PREPARE) run
 	@$(BIN)/python examples/customer-service/demo.py
+
+demo-fraud: ## 10,000 card payments, killed five times on the way: what is caught, missed, and why
+	$(PREPARE) run
+	@$(BIN)/python examples/fraud-response/demo.py
 
 test: ## the tests, within five minutes
 	$(PREPARE) dev

@@ -112,7 +112,9 @@ def main() -> None:
     console.print()
     console.print(f"[dim]After {time.monotonic() - began:.0f} s. The case on one page, to open in a browser:[/]")
     console.print(f"  [bold]{escape(page)}[/]", soft_wrap=True)
-    console.print(f"[dim]To look around: cd {escape(str(bank.folder))}. Delete {escape(str(home))} when done.[/]", soft_wrap=True)
+    console.print(
+        f"[dim]To look around: cd {escape(str(bank.folder))}. Delete {escape(str(home))} when done.[/]", soft_wrap=True
+    )
 
 
 # --- scenes ---
@@ -121,7 +123,15 @@ def main() -> None:
 def prepare(folder: Path, payments: int, history: int) -> Bank:
     scene(1, "The monitor and the anomaly model are trained", "python prepare.py")
     shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.db*", ".orchestrion", "__pycache__", "*.skops*"))
-    command = [sys.executable, str(folder / "prepare.py"), "--reset", "--payments", str(payments), "--history", str(history)]
+    command = [
+        sys.executable,
+        str(folder / "prepare.py"),
+        "--reset",
+        "--payments",
+        str(payments),
+        "--history",
+        str(history),
+    ]
     with Live(Spinner("dots", text="inventing payments, training two models"), console=console, transient=True):
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own script
     if done.returncode:
@@ -187,7 +197,11 @@ def gather(bank: Bank) -> Result:
     return Result(
         payments=payments,
         watched={run["output"]["payment"]: run for run in runs if run["output"]},
-        cases={run["output"]["alert"]: run for run in responders(bank) if run["output"] and run["output"]["alert"] in alerts},
+        cases={
+            run["output"]["alert"]: run
+            for run in responders(bank)
+            if run["output"] and run["output"]["alert"] in alerts
+        },
         requests=bank.ask("approvals", "list"),
     )
 
@@ -198,7 +212,10 @@ def score(bank: Bank, result: Result) -> None:
     alarmed = {name for name, run in result.watched.items() if run["output"]["alert"]}
     attacked = {day_of(payment) for payment in result.payments if payment["fraud"] == "1"}
     blocked = {case for (case,) in bank.query("select case_id from blocks where lifted_at is null")}
-    asked = {str(run["show"]["payment"]["card_id"]) + "/" + str(run["show"]["payment"]["booked_at"])[:10] for run in result.requests}
+    asked = {
+        str(run["show"]["payment"]["card_id"]) + "/" + str(run["show"]["payment"]["booked_at"])[:10]
+        for run in result.requests
+    }
     found = sum(truth[name] for name in alarmed)
     table = Table(title="Against the truth", title_justify="left")
     for name in ("", "payments: the monitor alone", "cards: after the responder"):
@@ -212,7 +229,9 @@ def score(bank: Bank, result: Result) -> None:
     table.add_row("precision", share(found, len(alarmed)), share(len(blocked & attacked), len(blocked)))
     console.print(table)
     tell_times(bank, result)
-    twice, repeated = bank.query("select count(*) - count(distinct card_id), coalesce(sum(deliveries - 1), 0) from blocks where lifted_at is null")[0]
+    twice, repeated = bank.query(
+        "select count(*) - count(distinct card_id), coalesce(sum(deliveries - 1), 0) from blocks where lifted_at is null"
+    )[0]
     alerts = {day_of(payment) for payment in result.payments if payment["id"] in alarmed}
     cases = {case for (case,) in bank.query("select id from cases")}
     console.print(
@@ -230,7 +249,9 @@ def tell_times(bank: Bank, result: Result) -> None:
     ]
     lifted = bank.query("select count(*) from blocks where lifted_at is not null")[0][0]
     if waits:
-        console.print(f"From the payment to the block: {median(waits):.1f} s in the middle, {max(waits):.1f} s at worst, kills included.")
+        console.print(
+            f"From the payment to the block: {median(waits):.1f} s in the middle, {max(waits):.1f} s at worst, kills included."
+        )
     console.print(f"{lifted} blocks were undone because the customer could not be told; a person calls them.")
 
 
@@ -244,17 +265,24 @@ def one_case(bank: Bank, result: Result) -> str:
     console.print(escape(str(run["output"]["summary"])))
     console.print(f"[bold]{escape(str(run['output']['reason']))}[/]")
     console.print(bank.tell("runs", "show", str(run["id"])), markup=False)
-    page = bank.tell("runs", "show", str(run["id"]), "--html", "--output", str(bank.folder / "case.html")).strip()
-    return page
+    return bank.tell("runs", "show", str(run["id"]), "--html", "--output", str(bank.folder / "case.html")).strip()
 
 
 def ask_analyst(bank: Bank, result: Result) -> None:
     waiting = [each for each in result.requests if each["kind"] == "human"]
     if not waiting:
         return
-    scene(5, f"{len(waiting)} cases wait for an analyst", f"orchestrion approvals approve {waiting[0]['id']} --as {ANALYST} --value …")
+    scene(
+        5,
+        f"{len(waiting)} cases wait for an analyst",
+        f"orchestrion approvals approve {waiting[0]['id']} --as {ANALYST} --value …",
+    )
     asked = waiting[0]
-    form = {"reached": True} if "call" in str(asked["title"]) else {"action": "dismiss", "note": "The customer confirmed it."}
+    form = (
+        {"reached": True}
+        if "call" in str(asked["title"])
+        else {"action": "dismiss", "note": "The customer confirmed it."}
+    )
     console.print(f"[bold]{escape(str(asked['title']))}[/]  {escape(str(asked['show'].get('because', '')))}")
     done = bank.ask("approvals", "approve", str(asked["id"]), "--as", ANALYST, "--value", json.dumps(form))
     console.print(f"[green]→[/] {escape(json.dumps(done['output'] or {}))}")

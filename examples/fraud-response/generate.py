@@ -46,9 +46,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     DATA.mkdir(exist_ok=True)
-    customers = list(invent_customers(random.Random(given.seed)))
-    history = payments(random.Random(given.seed + 1), customers, given.history, HISTORY_BEGINS, "H")
-    stream = payments(random.Random(given.seed + 2), customers, given.payments, STREAM_BEGINS, "T")
+    draw = random.Random  # the same numbers again for the same seed: nothing is secret here
+    customers = list(invent_customers(draw(given.seed)))
+    history = payments(draw(given.seed + 1), customers, given.history, HISTORY_BEGINS, "H")
+    stream = payments(draw(given.seed + 2), customers, given.payments, STREAM_BEGINS, "T")
     for payment in stream:
         if payment["pattern"] == "takeover" and not payment["cautious"]:
             owner = customers[int(str(payment["customer_id"])[2:]) - 2001]

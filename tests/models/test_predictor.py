@@ -25,6 +25,7 @@ from orchestrion.models import (
 from orchestrion.models import (
     test_predictor as measure,
 )
+from orchestrion.models._predictor_card import file_digest
 
 FILE = """model: predictors/fraud.skops
 input:
@@ -132,6 +133,56 @@ def test_a_threshold_of_the_file_outweighs_the_trained_one(trained: Predictor, t
     assert changed.version != trained.version
 
 
+# --- ONNX ---
+
+
+def onnx_source(tmp_path: Path, inputs: list[str], width: int) -> PredictorSource:
+    """A model whose score is the logistic function of the sum of two numbers."""
+    onnx = cast("Any", pytest.importorskip("onnx"))
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [helper.make_node("Concat", inputs, ["table"], axis=1)]
+    nodes += [
+        helper.make_node("ReduceSum", ["table", "axes"], ["sum"], keepdims=1),
+        helper.make_node("Sigmoid", ["sum"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "own",
+        [helper.make_tensor_value_info(name, kind, [None, width]) for name in inputs],
+        [helper.make_tensor_value_info("score", kind, [None, 1])],
+        [helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1])],
+    )
+    text = "model: own.onnx\ninput: { type: object, properties: { a: { type: number }, b: { type: number } } }\nlabels: [no, yes]\nthreshold: 0.5\n"
+    found = source(tmp_path, text)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    found.model.write_bytes(made.SerializeToString())
+    return found
+
+
+@pytest.mark.parametrize(("inputs", "width"), [(["table_of_all"], 2), (["a", "b"], 1)])
+def test_an_onnx_model_takes_a_table_or_each_feature(tmp_path: Path, inputs: list[str], width: int) -> None:
+    made = onnx_source(tmp_path, inputs, width)
+    made.card.write_text(json.dumps({"model": file_digest(made.model), "usual": {"a": 0, "b": 0}}), encoding="utf-8")
+    found = open_predictor(made).predict({"a": 3.0, "b": -1.0})
+
+    assert found.label == "yes"
+    assert found.score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
+    assert [each.feature for each in found.moved_by] == ["a", "b"]
+    assert found.moved_by[1].effect < 0
+
+
+def test_an_onnx_model_with_other_inputs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="takes the inputs a, c"):
+        open_predictor(onnx_source(tmp_path, ["a", "c"], 1))
+
+
+def test_what_is_no_onnx_model_is_named(tmp_path: Path) -> None:
+    made = onnx_source(tmp_path, ["a", "b"], 1)
+    made.model.write_bytes(b"not a model")
+    with pytest.raises(UserError, match="is no ONNX model"):
+        open_predictor(made)
+
+
 # --- files that are not what they should be ---
 
 
@@ -220,7 +271,7 @@ def test_an_untrained_predictor_says_how_to_train_it(tmp_path: Path) -> None:
         (
             "predictors/fraud.skops",
             "fraud.pkl",
-            "fraud.yaml:1:8 error[bad-predictor] 'fraud.pkl' is no .skops file. Pickle",
+            "fraud.yaml:1:8 error[bad-predictor] 'fraud.pkl' is neither a .skops nor an .onnx file. Pickle",
         ),
         ("predictors/fraud.skops", "../x.skops", "1:8 error[bad-predictor] '../x.skops' lies outside the project's"),
         (

@@ -16,7 +16,7 @@ _DECLARATION = Declaration(
     version="1.0.0",
     title="Predict by a trained model",
     description=(
-        "Scores an input with a predictor of the project (`predictors/NAME.yaml`: a scikit-learn pipeline) and "
+        "Scores an input with a predictor of the project (`predictors/NAME.yaml`: a scikit-learn pipeline, or an ONNX model) and "
         "says which of its two labels holds, and which features moved the score. No language model is asked."
     ),
     input_schema={

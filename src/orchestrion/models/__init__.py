@@ -96,6 +96,9 @@ encoders, scalers, logistic regression, naive Bayes, trees and forests of them, 
 themselves. A pipeline made elsewhere takes rows of columns in the order of `input`, or, when it begins with a DictVectorizer, an
 object for each row; its last step tells two classes apart by probability (the second is the second label), or is an isolation forest.
 
+An `.onnx` model (extra `onnx`) takes one table of numbers with the features in the order of `input`, or an input for each feature
+under its own name; its last output is the score, or two columns of which the last is.
+
 Beside the model lies its card, `MODEL.card.json`: the model's SHA-256, what it was trained on (`trained_on`), libraries (`made_with`),
 usual values of the features (`usual`: medians, most frequent values), `threshold`, and `measures` on rows held back. Only `model` is needed.
 

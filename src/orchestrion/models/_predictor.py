@@ -90,7 +90,9 @@ class Predictor:
 
 
 def open_predictor(source: PredictorSource) -> Predictor:
-    """Raises: UserError `predictor-untrained`, `predictor-unreadable`, `predictor-untrusted`, `predictor-card`, `no-threshold`."""
+    """Raises: UserError `predictor-untrained`, `predictor-unreadable`, `predictor-untrusted`, `predictor-features`,
+    `predictor-card`, `no-threshold`, `onnx-missing`.
+    """
     if not source.model.is_file():
         raise UserError(
             "predictor-untrained",
@@ -108,8 +110,12 @@ def open_predictor(source: PredictorSource) -> Predictor:
             f"{source.file.labels[1]!r} holds.",
             hint="Add `threshold:` to the predictor.",
         )
-    features = list(source.file.features)
-    model = Fitted(open_pipeline(source.model), features, where=source.model.name)
+    if source.model.suffix == ".onnx":
+        from ._predictor_onnx import open_onnx
+
+        model: Scoring = open_onnx(source)
+    else:
+        model = Fitted(open_pipeline(source.model), list(source.file.features), where=source.model.name)
     predictor = Predictor(source, model, card, threshold)
     _try(predictor)
     return predictor

@@ -14,7 +14,7 @@ from ._playbook import Flaw, flaws_of, pointer_of
 from ._playbook_file import findings_of
 
 BAD_PREDICTOR = "bad-predictor"
-SUFFIXES = (".skops",)
+SUFFIXES = (".skops", ".onnx")
 Value: TypeAlias = float | int | bool | str
 _TYPES = ("number", "integer", "boolean", "string")
 
@@ -43,7 +43,7 @@ class PredictorFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="A predictor")
 
     description: str = ""
-    model: str = Field(min_length=1, description="The model's file, .skops, relative to the project's folder.")
+    model: str = Field(min_length=1, description="The model's file, .skops or .onnx, relative to the project's folder.")
     input: dict[str, JsonValue] = Field(
         description="JSON Schema of the input: an object whose properties, in this order, are the model's features."
     )
@@ -111,7 +111,7 @@ def _flaws(file: PredictorFile) -> Sequence[Flaw]:
     path = PurePosixPath(file.model)
     if path.suffix not in SUFFIXES:
         hint = "Pickle and joblib files are never read: they execute what they hold."
-        found.append(Flaw("/model", f"{file.model!r} is no .skops file.", hint))
+        found.append(Flaw("/model", f"{file.model!r} is neither a .skops nor an .onnx file.", hint))
     if path.is_absolute() or ".." in path.parts:
         found.append(Flaw("/model", f"{file.model!r} lies outside the project's folder.", "Write a path inside it."))
     if file.labels[0] == file.labels[1]:

@@ -109,7 +109,7 @@ def open_pipeline(path: Path) -> Any:
             raise UserError(
                 "predictor-untrusted",
                 f"{path.name} holds what is not on the list of types that a model may be made of: {', '.join(strange[:5])}.",
-                hint="Use a scikit-learn pipeline of the kinds the guide lists.",
+                hint="Use a scikit-learn pipeline of the kinds the guide lists, or export the model as ONNX.",
             )
         pipeline = cast("Any", skops.io).load(path, trusted=sorted(TRUSTED))
     except UserError:

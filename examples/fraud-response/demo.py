@@ -210,12 +210,9 @@ def score(bank: Bank, result: Result) -> None:
     scene(3, "What was caught, what was missed, what was a false alarm", "the bank's database against the truth")
     truth = {payment["id"]: payment["fraud"] == "1" for payment in result.payments}
     alarmed = {name for name, run in result.watched.items() if run["output"]["alert"]}
-    attacked = {day_of(payment) for payment in result.payments if payment["fraud"] == "1"}
-    blocked = {case for (case,) in bank.query("select case_id from blocks where lifted_at is null")}
-    asked = {
-        str(run["show"]["payment"]["card_id"]) + "/" + str(run["show"]["payment"]["booked_at"])[:10]
-        for run in result.requests
-    }
+    attacked = {payment["card_id"] for payment in result.payments if payment["fraud"] == "1"}
+    blocked = {card for (card,) in bank.query("select card_id from blocks where lifted_at is null")}
+    asked = {str(request["show"]["payment"]["card_id"]) for request in result.requests if request["kind"] == "human"}
     found = sum(truth[name] for name in alarmed)
     table = Table(title="Against the truth", title_justify="left")
     for name in ("", "payments: the monitor alone", "cards: after the responder"):
@@ -250,7 +247,8 @@ def tell_times(bank: Bank, result: Result) -> None:
     lifted = bank.query("select count(*) from blocks where lifted_at is not null")[0][0]
     if waits:
         console.print(
-            f"From the payment to the block: {median(waits):.1f} s in the middle, {max(waits):.1f} s at worst, kills included."
+            f"From the payment to the block: {median(waits):.1f} s in the middle, {max(waits):.1f} s at worst: what a kill "
+            "interrupts waits for the next process."
         )
     console.print(f"{lifted} blocks were undone because the customer could not be told; a person calls them.")
 
@@ -258,7 +256,8 @@ def tell_times(bank: Bank, result: Result) -> None:
 def one_case(bank: Bank, result: Result) -> str:
     """A blocked card's case, as a tree and as a page."""
     actions = Counter(str(run["output"]["action"]) for run in result.cases.values())
-    run = next((run for run in result.cases.values() if run["output"]["action"] == "block"), None)
+    blocks = {case for (case,) in bank.query("select case_id from blocks where lifted_at is null")}
+    run = next((run for alert, run in result.cases.items() if alert in blocks), None)
     if run is None:
         raise SystemExit(f"No card was blocked: {dict(actions)}.")
     scene(4, "One case: who contributed what", f"orchestrion runs show {run['id']}")

@@ -138,7 +138,7 @@ def test_a_threshold_of_the_file_outweighs_the_trained_one(trained: Predictor, t
 
 def onnx_source(tmp_path: Path, inputs: list[str], width: int) -> PredictorSource:
     """A model whose score is the logistic function of the sum of two numbers."""
-    onnx = cast("Any", pytest.importorskip("onnx"))
+    onnx = pytest.importorskip("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     nodes = [helper.make_node("Concat", inputs, ["table"], axis=1)]
     nodes += [

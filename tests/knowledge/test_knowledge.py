@@ -178,7 +178,7 @@ def pdf(pages: list[str]) -> bytes:
         content.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
         fonts = DictionaryObject({NameObject("/F1"): writer._add_object(font)})  # pyright: ignore[reportPrivateUsage]  it has no public way
         page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-        page[NameObject("/Contents")] = writer._add_object(content)  # pyright: ignore[reportPrivateUsage]
+        page[NameObject("/Contents")] = writer._add_object(content)  # pyright: ignore[reportPrivateUsage]  as above
     written = BytesIO()
     writer.write(written)
     return written.getvalue()

@@ -28,7 +28,7 @@ from orchestrion.journal import DurableJournal
 from orchestrion.models import Models, ModelSettings, parse_playbook
 from orchestrion.store import Store
 from orchestrion.testing.fake_effects import FakeEffects, NoSecrets, ProcessDied
-from orchestrion.testing.journal_suite import a_run
+from orchestrion.testing.journal_suite import HandClock, a_run
 from orchestrion.testing.openai_server import Behaviour, Calls, OpenAIServer, Says
 
 pytestmark = pytest.mark.anyio
@@ -86,7 +86,7 @@ async def test_what_was_said_is_added_once_and_bounded(url: str, tmp_path: Path)
 
 async def test_it_belongs_to_one_engagement_at_a_time(url: str, tmp_path: Path) -> None:
     async with kept_at(url, tmp_path) as (sessions, journal):
-        run = a_run()
+        run = a_run("run-1", HandClock())
         await journal.start(run)
         await sessions.begin(place(run.id))
         with pytest.raises(TransientError) as caught:
@@ -95,6 +95,17 @@ async def test_it_belongs_to_one_engagement_at_a_time(url: str, tmp_path: Path) 
         assert run.id in caught.value.message
         await sessions.end(place(run.id), None)
         assert await sessions.begin(place("another")) == []
+
+
+async def test_an_attempt_takes_over_from_one_whose_time_was_up(url: str, tmp_path: Path) -> None:
+    async with kept_at(url, tmp_path) as (sessions, journal):
+        run = a_run("run-1", HandClock())
+        await journal.start(run)
+        await sessions.begin(place(run.id, "/do/0/help#1~1"))
+        assert await sessions.begin(place(run.id, "/do/0/help#1~2")) == []
+        await sessions.end(place(run.id, "/do/0/help#1~2"), said("the second attempt"))
+        [turn] = await sessions.begin(place("another"))
+        assert "second" in str(turn.messages)
 
 
 async def test_a_run_that_is_gone_holds_nothing(url: str, tmp_path: Path) -> None:

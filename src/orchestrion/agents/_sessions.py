@@ -101,7 +101,7 @@ class Sessions:
     async def begin(self, place: Place) -> list[Turn]:
         """Take the session for this engagement; what was said in it before. The same engagement may take it again.
 
-        Raises: TransientError `session-busy` while another engagement that is not over has it; UserError `session-unkept`.
+        Raises: TransientError `session-busy` while another run that is not over has it; UserError `session-unkept`.
         """
         return await self._kept().change(lambda connection: _begin(connection, place, self._clock.now()))
 
@@ -160,9 +160,9 @@ class Sessions:
 
 def _begin(connection: Connection, place: Place, now: float) -> list[Turn]:
     held = connection.execute(_HOLDER, (place.name, place.agent)).fetchone()
-    if held is not None and held[0] is not None and tuple(held) != (place.run_id, place.key):
+    # a run may take over from itself: an attempt whose time was up could not give it back
+    if held is not None and held[0] not in {None, place.run_id}:
         holder = connection.execute(_ALIVE, (held[0],)).fetchone()
-        # within one run, what has ended gave it back: another engagement of the same run is at it now
         if holder is not None and holder[0] not in _OVER:
             raise TransientError(
                 "session-busy",

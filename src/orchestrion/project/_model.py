@@ -5,8 +5,16 @@ from datetime import date
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from ._setting import SecretReference, Setting, only_by_reference
+
+
+def _day(value: object) -> object:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise PydanticCustomError("bad-day", "This is not a day", {"hint": "For example: 2026-12-31"}) from None
 
 
 class Price(Setting):
@@ -59,7 +67,7 @@ class Model(Setting):
         description="What it costs, in place of the public price list. Without either, its cost is unknown.",
     )
     limits: ModelLimits | None = Field(default=None, description="How much of it may be used at once.")
-    retires: date | None = Field(
+    retires: Annotated[date | None, BeforeValidator(_day, json_schema_input_type=str)] = Field(
         default=None,
         description="The day (UTC) from which it is not asked any more; its fallback is, or else the project is refused.",
     )

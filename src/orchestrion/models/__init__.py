@@ -4,6 +4,9 @@
 string of pydantic-ai such as `openai:gpt-…`, `anthropic:…`, `ollama:…`. Several names are tried in order when one fails for a
 reason that may pass, and the record says which one answered.
 
+A model of the settings may have a price, a region that policies see, limits that all processes on a store share, fallbacks, and a
+day from which it is not asked any more. One that keeps failing is left alone for a while.
+
 **Playbooks.** A playbook is a deterministic agent: ordered rules that choose tools and fill answers in. It stands in
 `playbooks/NAME.yaml`, or in an agent file under `playbook:`. Each time the agent's model is asked, the rules are read from the
 top, and the first that holds is taken. A rule with `call` is taken at most once in a conversation, so the order of rules is the

@@ -256,7 +256,7 @@ def test_what_data_contains_is_never_read_as_a_template(text: str) -> None:
     [
         (
             "- { name: a, answer: x, call: y }\n  - { name: z, answer: x }",
-            "3:5 Rule 'a' needs one of `call`, `engage`, `answer`.",
+            "3:5 Rule 'a' needs one of `call`, `engage`, `plan`, `answer`, `ask`.",
         ),
         ("- { name: a, when: { says: x }, answer: x }", "3:5 The last rule does not always answer"),
         ("- { name: a, answer: x }\n  - { name: b, answer: y }", "3:5 Rule 'a' always answers"),

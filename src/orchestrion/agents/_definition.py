@@ -12,6 +12,8 @@ from orchestrion.models import Playbook
 from orchestrion.openapi import Operation
 from orchestrion.spec import Schema
 
+from ._claims import with_claims
+
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
@@ -27,6 +29,14 @@ _Labels: TypeAlias = Annotated[frozenset[str], PlainSerializer(sorted, return_ty
 
 
 NO_PARAMETERS: Mapping[str, JsonValue] = {"type": "object", "properties": {}}
+
+
+QUESTION: Mapping[str, JsonValue] = {
+    "type": "object",
+    "required": ["reply", "asks"],
+    "properties": {"reply": {"type": "string", "description": "A question."}, "asks": {"const": True}},
+}
+"""JSON Schema of an answer that asks back."""
 
 
 class _Part(BaseModel):
@@ -182,6 +192,10 @@ class AgentDefinition(_Part):
     tools: tuple[AgentTool, ...] = ()
     limits: Limits = Limits()
     labels: _Labels = frozenset()
+    asks: bool = False
+    """Whether it may end a turn with a question back: `{ reply: QUESTION, asks: true }`."""
+    claims: Mapping[str, str] = Field(default_factory=dict)
+    """Kind of claim → the tool whose result proves it."""
     playbook: Playbook | None = None
     playbooks: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     """Digests of the playbooks it names: they are part of what it does, and so of its version. Not written in the file."""
@@ -200,8 +214,21 @@ class AgentDefinition(_Part):
         return Schema(dict(self.input))
 
     @cached_property
+    def output_fields(self) -> dict[str, JsonValue] | None:
+        """JSON Schema of what the model must answer, claims included; None for text."""
+        if not self.claims:
+            return dict(self.output) if self.output is not None else None
+        return with_claims(self.output, list(self.claims))
+
+    @property
+    def answer_fields(self) -> dict[str, JsonValue] | None:
+        """JSON Schema of what the agent gives: an answer, or a question where it may ask."""
+        fields = self.output_fields
+        return {"anyOf": [dict(fields), dict(QUESTION)]} if fields is not None and self.asks else fields
+
+    @cached_property
     def output_schema(self) -> Schema | None:
-        return Schema(dict(self.output)) if self.output is not None else None
+        return Schema(self.output_fields) if self.output_fields is not None else None
 
     def changed(self, **fields: object) -> "AgentDefinition":
         """The same agent with other values: made anew, because a copy would keep what is cached, such as the version."""

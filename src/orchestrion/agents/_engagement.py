@@ -32,6 +32,7 @@ from orchestrion.core import (
 from orchestrion.models import Asked, Candidate, cost_of
 
 from ._call import plain_result, tool_invocation
+from ._claims import Proof
 from ._definition import AgentDefinition
 from ._history import call_ids
 from ._messages import earlier, governable, new_messages, response_from, response_json
@@ -86,6 +87,8 @@ class Engagement:
         default_factory=dict[Place, tuple[str, Literal["done", "refused", "failed"], Json]]
     )
     """Tool, how its call ended, and what it gave."""
+    proofs: dict[str, Proof] = field(default_factory=dict[str, Proof])
+    """Results by the ids that answers cite."""
 
     @property
     def used(self) -> list[Json]:
@@ -190,7 +193,9 @@ class Engagement:
         if self.seat is not None:
             self.seat.ledger.turns += 1
             self.seat.ledger.spend(outcome.cost)
-        shown = {name: why[name] for name in ("answered_by", "playbook", "rule", "why") if name in why}
+        shown = {
+            name: why[name] for name in ("answered_by", "playbook", "rule", "why", "because", "intent") if name in why
+        }
         self.answers.append({"model": outcome.model, **shown, **({"failed": list(failed)} if failed else {})})
         calls = (part for part in response.parts if isinstance(part, ToolCallPart))
         for position, call in enumerate(calls):
@@ -384,7 +389,19 @@ class Engagement:
         content: Json,
     ) -> ToolReturn[Any]:
         self.results[self.places[call.tool_call_id]] = call.tool_name, status, result
-        return ToolReturn(return_value=content, metadata={"status": status, "result": result})
+        metadata: dict[str, Json] = {"status": status, "result": result}
+        if self.definition.claims:
+            metadata["entry"] = self._citable(call, status)
+            content = {"entry": metadata["entry"], "result": content}
+        return ToolReturn(return_value=content, metadata=metadata)
+
+    def _citable(self, call: ToolCallPart, status: str) -> str:
+        """The id by which answers cite this result: its number among the calls asked for, whenever it ended."""
+        name = f"tool/{list(self.places).index(call.tool_call_id) + 1}"
+        place = self.places[call.tool_call_id]
+        key = f"{self.base}/model/{place.request}/tool/{place.position}"
+        self.proofs[name] = Proof(tool=call.tool_name, status=status, key=key)
+        return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

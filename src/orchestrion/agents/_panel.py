@@ -47,13 +47,14 @@ class Panel:
     def value(self) -> Mapping[str, Json]:
         return cast("Mapping[str, Json]", parse(self.said))
 
-    def output(self, lead: AgentDefinition) -> dict[str, Json]:
-        """JSON Schema of the answer: the lead's own, and who contributed what, and where they disagree."""
-        own: Mapping[str, Json] = lead.output or {
+    def output(self, answer: Mapping[str, Json] | None) -> dict[str, Json]:
+        """JSON Schema of what the lead must answer: its own fields, and who contributed what, and where they disagree."""
+        text: Mapping[str, Json] = {
             "type": "object",
             "required": ["reply"],
             "properties": {"reply": {"type": "string"}},
         }
+        own = answer or text
         properties = cast("Mapping[str, Json]", own.get("properties") or {})
         required = cast("Sequence[Json]", own.get("required") or ())
         return {

@@ -47,6 +47,8 @@ class Known:
     """Reads an OpenAPI document of the project. Raises: UserError."""
     name: str | None = None
     """What the agent must be called: as its file is."""
+    intents: Callable[[str], Collection[str]] | None = None
+    """The labels of a router. Raises: UserError."""
     members: Collection[str] | None = None
     """Agents and teams that may be engaged."""
     functions: Functions | None = None
@@ -103,6 +105,11 @@ def agent_schema() -> dict[str, Json]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "properties": kept}
 
 
+def _properties(schema: Mapping[str, Json] | None) -> Mapping[str, Json]:
+    found = schema.get("properties") if schema is not None else None
+    return found if isinstance(found, Mapping) else {}
+
+
 def _rules(playbook: Playbook) -> Json:
     return cast("Json", playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
@@ -119,6 +126,9 @@ def _surroundings(definition: AgentDefinition, known: Known) -> Surroundings:
         input_fields=[*(properties if isinstance(properties, Mapping) else ()), "panel"],
         output_schema=cast("Mapping[str, Json] | None", definition.output),
         members=known.members,
+        intents=known.intents,
+        claims=list(definition.claims),
+        asks=definition.asks,
     )
 
 
@@ -159,6 +169,12 @@ class _Check:
                     yield Flaw(f"/tools/{index}/name", f"There is a tool {each.name!r} already.")
                 seen.add(each.name)
             yield from self._tool(tool, f"/tools/{index}")
+        for kind, tool in self.definition.claims.items():
+            if tool not in seen:
+                listed = ", ".join(seen) or "none"
+                yield Flaw(f"/claims/{kind}", f"The agent has no tool {tool!r}.", f"Its tools: {listed}.")
+        if self.definition.claims and "claims" in _properties(self.definition.output):
+            yield Flaw("/output", "The output has a field 'claims', which is where the answer's claims stand.")
         if self.definition.playbook is not None:
             yield from check_playbook(
                 self.definition.playbook, _surroundings(self.definition, self.known), at="/playbook"

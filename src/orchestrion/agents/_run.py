@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
-from pydantic_ai import Agent, DeferredToolRequests, DeferredToolResults, ModelRetry, RunContext, StructuredDict, Tool
+from pydantic import BaseModel
+from pydantic_ai import (
+    Agent,
+    DeferredToolRequests,
+    DeferredToolResults,
+    ModelRetry,
+    RunContext,
+    StructuredDict,
+    Tool,
+    ToolOutput,
+)
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
@@ -31,9 +41,10 @@ from orchestrion.core import (
     parse,
     sub_labels,
 )
-from orchestrion.models import Models
+from orchestrion.models import ASK_TOOL, Models
 from orchestrion.spec import Schema
 
+from ._claims import proven, unproven
 from ._definition import AgentDefinition, AgentTool
 from ._engagement import Engagement, turn_of
 from ._offers import described
@@ -43,6 +54,15 @@ from ._session import Session
 
 RETRIES = 2
 """How often a model may correct arguments of a tool, and its answer."""
+
+
+class _Question(BaseModel):
+    """Ask the customer back, when the answer depends on something only the customer knows."""
+
+    question: str
+
+
+_ASKING = ToolOutput(_Question, name=ASK_TOOL)
 
 
 @dataclass
@@ -115,12 +135,15 @@ async def run_agent(
         member, said, why = engagement.taken
         return Outcome(output=said, cost=engagement.cost, why={**why, "handed_over_to": member.name})
     value: Json = {"reply": answer} if isinstance(answer, str) else answer
+    why = _why(engagement, dropped)
+    if definition.claims:
+        why["claims"] = proven(value, engagement.proofs)
     labels = engagement.heard | definition.labels
     return Outcome(
         output=Datum(value, {"": labels} if labels else {}),
         cost=engagement.cost,
         model=", ".join(dict.fromkeys(str(one["model"]) for one in engagement.answers)),
-        why=_why(engagement, dropped),
+        why=why,
     )
 
 
@@ -184,31 +207,50 @@ class _Recipe:
 @lru_cache(maxsize=64)
 def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
     definition, panel = recipe.definition, recipe.panel
-    output = definition.output if panel is None else panel.output(definition)
+    output = definition.output_fields if panel is None else panel.output(definition.output_fields)
     schema = None if output is None else Schema(dict(output))
     answer: Any = str if output is None else StructuredDict(dict(cast("dict[str, Any]", output)), name="answer")
     agent: Agent[Engagement, Any] = Agent(
-        output_type=[answer, DeferredToolRequests],
+        output_type=[answer, *([_ASKING] if definition.asks else []), DeferredToolRequests],
         instructions=definition.instructions or None,
         deps_type=Engagement,
         name=definition.name,
-        tools=[*(_tool(tool) for tool in definition.tools), *(_colleague(each) for each in recipe.offered)],
+        tools=[*(_tool(tool, definition) for tool in definition.tools), *(_colleague(each) for each in recipe.offered)],
         capabilities=[_Durable()],
         retries={"tools": RETRIES, "output": RETRIES},
     )
 
     @agent.output_validator
-    def check_answer(output: Any) -> Any:
+    def check_answer(context: RunContext[Engagement], output: Any) -> Any:
+        if isinstance(output, _Question):
+            return {"reply": output.question, "asks": True}
         if schema is not None and not isinstance(output, DeferredToolRequests):
             _require(schema, output, "The answer")
             if panel is not None and (wrong := panel.flaw(cast("Mapping[str, Json]", output))) is not None:
                 raise ModelRetry(wrong)
+            unproved = unproven(output.get("claims"), definition.claims, context.deps.proofs)
+            if unproved:
+                raise ModelRetry(f"The answer claims what is not proven: {'; '.join(unproved)}")
         return output
 
     return agent
 
 
-def _tool(tool: AgentTool) -> "Tool[Engagement]":
+def _tool(tool: AgentTool, definition: AgentDefinition) -> "Tool[Engagement]":
+    made = _made(tool)
+    proves = [kind for kind, prover in definition.claims.items() if prover == tool.name]
+    made.metadata = {"claims": proves} if proves else None
+    return made
+
+
+def _colleague(offered: _Offered) -> "Tool[Engagement]":
+    parameters = cast("dict[str, Any]", parse(offered.parameters))
+    made = _made(AgentTool(name=offered.name, description=offered.description, parameters=parameters))
+    made.metadata = {"member": offered.name, "contains": list(offered.contains)}
+    return made
+
+
+def _made(tool: AgentTool) -> "Tool[Engagement]":
     async def never(**_: Any) -> None:
         raise BugError("ungoverned", f"The tool {tool.name!r} was called past the engagement.")
 
@@ -218,13 +260,6 @@ def _tool(tool: AgentTool) -> "Tool[Engagement]":
     return Tool[Engagement].from_schema(
         never, tool.name, tool.description, dict(tool.parameters), args_validator=check_arguments
     )
-
-
-def _colleague(offered: _Offered) -> "Tool[Engagement]":
-    parameters = cast("dict[str, Any]", parse(offered.parameters))
-    tool = _tool(AgentTool(name=offered.name, description=offered.description, parameters=parameters))
-    tool.metadata = {"member": offered.name, "contains": list(offered.contains)}
-    return tool
 
 
 def _require(schema: Schema, value: Json, what: str) -> None:
@@ -269,7 +304,7 @@ def _gave_up(engagement: Engagement, error: AgentRunError) -> Faulted:
     )
 
 
-def _why(engagement: Engagement, dropped: Sequence[str]) -> Json:
+def _why(engagement: Engagement, dropped: Sequence[str]) -> dict[str, Json]:
     """What a manager wants to know: who answered, by which rules, with which tools, and what it did not get to see."""
     why: dict[str, Json] = {
         "agent": engagement.definition.name,

@@ -205,16 +205,18 @@ async def open_rooms(
         )
         playbooks, found = read_playbooks(project)
         kinds, others = read_kinds(project)
+        routers = routers_of(project)
         models = Models(
             model_settings(project),
             http=egress.client2,
             secrets=project.secrets(),
             playbooks={name: file.playbook for name, file in playbooks.items()},
             clock=clock,
+            routers=routers,
         )
         agents: dict[str, AgentDefinition] = {}
         teams: dict[str, TeamDefinition] = {}
-        routers, sessions = routers_of(project), Sessions()
+        sessions = Sessions()
         knowledge = knowledge_of(project)
         stack.callback(knowledge.close)
         catalog = catalog_of(
@@ -234,6 +236,7 @@ async def open_rooms(
             project,
             catalog=catalog,
             models=models,
+            routers=routers,
             playbooks=playbooks,
             kinds=kinds,
             expressions=expressions,

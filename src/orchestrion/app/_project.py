@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from orchestrion.agents import (
@@ -95,6 +96,7 @@ async def check_project(
     *,
     catalog: Catalog,
     models: Models,
+    routers: Routers,
     playbooks: Mapping[str, PlaybookFile],
     kinds: Kinds,
     expressions: Expressions,
@@ -114,6 +116,7 @@ async def check_project(
         document=lambda place: read_project_document(project.root, place),
         functions=catalog.resolve,
         members=[file.stem for file in (*project.agents, *project.teams)],
+        intents=cache(routers.labels),
     )
     agents: dict[str, AgentDefinition] = {}
     for file in project.agents:

@@ -88,7 +88,7 @@ class Agent:
 
     def output_schema(self, arguments: Mapping[str, Json]) -> Mapping[str, Json]:
         """That of the agent, or the one that the call gives instead. Raises: UserError `unknown-agent`."""
-        return self._definition(arguments).output or _DECLARATION.output_schema
+        return self._definition(arguments).answer_fields or _DECLARATION.output_schema
 
     def _definition(self, arguments: Mapping[str, Json]) -> AgentDefinition:
         name = cast("str", arguments["agent"])

@@ -117,24 +117,27 @@ from ._examples import Example, read_examples
 from ._line import InLine, Line, in_line
 from ._models import Asked, Candidate, Models
 from ._patience import Patience
-from ._playbook import Flaw, Playbook, Surroundings, check_playbook, flaws_of, parse_playbook
+from ._playbook import Flaw, Playbook, Surroundings, flaws_of, parse_playbook
+from ._playbook_check import check_playbook
 from ._playbook_file import PlaybookFile, findings_of, playbook_schema, read_playbook
 from ._predictor_file import PredictorFile, PredictorSource, Value, predictor_schema, read_predictor
 from ._predictor_store import Predictors
 from ._router_store import Routers, RouterSource, open_router
-from ._rules import CallTool, Conversation, Member, Say, Step, ToolCall, next_step
+from ._rules import CallTool, Conversation, Intent, Member, Say, Step, ToolCall, next_step
 from ._settings import ModelLimits, ModelSettings, Price, RouterSettings
 from ._slots import Slots
 from ._template import lookup, render
 
 if TYPE_CHECKING:
     from ._cost import cost_of
+    from ._playbook_conversation import ASK_TOOL
     from ._playbook_model import PlaybookModel
     from ._predictor import Effect, Prediction, Predictor, open_predictor
     from ._predictor_train import PredictorReport, test_predictor, train_predictor
     from ._router import Neighbour, Report, Router, Routing, train
 
 __all__ = [
+    "ASK_TOOL",
     "Asked",
     "CallTool",
     "Candidate",
@@ -143,6 +146,7 @@ __all__ = [
     "Example",
     "Flaw",
     "InLine",
+    "Intent",
     "Line",
     "Member",
     "ModelLimits",
@@ -201,6 +205,7 @@ _HEAVY = {
     "open_predictor": "_predictor",
     "test_predictor": "_predictor_train",
     "train_predictor": "_predictor_train",
+    "ASK_TOOL": "_playbook_conversation",
     "Neighbour": "_router",
     "PlaybookModel": "_playbook_model",
     "Report": "_router",

@@ -13,6 +13,7 @@ from orchestrion.core import Clock, Secrets, SystemClock, UserError
 from ._breaker import Breaker
 from ._patience import Patience
 from ._playbook import Playbook
+from ._router_store import Routers
 from ._settings import ModelLimits, ModelSettings, Price
 from ._slots import Slots
 
@@ -96,6 +97,7 @@ class Models:
         playbooks: Mapping[str, Playbook],
         patience: Patience | None = None,
         clock: Clock | None = None,
+        routers: Routers | None = None,
     ) -> None:
         self._settings = settings
         self._http = http
@@ -103,6 +105,7 @@ class Models:
         self._playbooks = playbooks
         self._patience = patience or Patience()
         self._clock = clock or SystemClock()
+        self._routers = routers
         self._known: dict[str, Candidate] = {}
         self.slots = Slots(self._clock)
 
@@ -189,7 +192,7 @@ class Models:
         once = Patience(attempts=1)
         return Candidate(
             name=name,
-            model=PlaybookModel(playbook),
+            model=PlaybookModel(playbook, self._routers),
             timeout_s=60.0,
             patience=once,
             effect="none",

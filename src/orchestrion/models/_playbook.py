@@ -1,16 +1,12 @@
-"""The document of a playbook: its types, and what can be wrong with it."""
+"""The document of a playbook: its types, and what its form can be."""
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
-from orchestrion.core import Json, UserError
-
-from ._entities import compiled
-from ._template import template
+from orchestrion.core import Json
 
 
 def _listed(value: object) -> object:
@@ -50,6 +46,7 @@ class Fact(_Part):
 class When(_Part):
     """Conditions, all of which must hold."""
 
+    intent: OneOrMore = ()
     says: OneOrMore = ()
     says_all: OneOrMore = ()
     matches: str | None = None
@@ -63,17 +60,36 @@ class When(_Part):
     any_: "tuple[When, ...]" = Field(default=(), alias="any")
 
 
-class Rule(_Part):
-    """When it holds, a tool is called, a member of the team engaged, or an answer given."""
+class PlanStep(_Part):
+    """One call of a plan."""
 
-    name: str = Field(min_length=1)
-    when: When | None = None
     call: str | None = None
     engage: str | None = None
     """An agent or a team, where the agent leads one: whoever of the offered members it is or is below of."""
     arguments: Mapping[str, JsonValue] = Field(default_factory=dict)
+
+
+class Rule(PlanStep):
+    """When it holds, tools are called, a member of the team is engaged, a question asked or an answer given."""
+
+    name: str = Field(min_length=1)
+    when: When | None = None
+    plan: tuple[PlanStep, ...] = ()
     answer: str | Mapping[str, JsonValue] | None = None
+    ask: str | None = None
+    claims: OneOrMore = ()
+    """Kinds of claims that the answer makes."""
     why: str | None = None
+
+    @property
+    def steps(self) -> tuple[PlanStep, ...]:
+        """Its calls, one after another."""
+        return self.plan or ((self,) if self.call is not None or self.engage is not None else ())
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends the turn."""
+        return self.answer is not None or self.ask is not None
 
 
 class Playbook(_Part):
@@ -83,6 +99,10 @@ class Playbook(_Part):
     description: str = ""
     message: str = "message"
     """Which input field holds the message."""
+    router: str | None = None
+    """The router of the settings that tells the message's intent."""
+    format: Literal["text", "html"] = "text"
+    """What answers and questions are written in: in HTML, values are escaped."""
     entities: Mapping[str, Kind | Pattern] = Field(default_factory=dict)
     facts: Mapping[str, Fact] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = Field(min_length=1)
@@ -109,15 +129,22 @@ class Surroundings:
     output_schema: Mapping[str, Json] | None
     members: Collection[str] | None = None
     """Agents and teams of the project that may be engaged. None: not known."""
+    intents: Callable[[str], Collection[str]] | None = None
+    """The labels of a router. Raises: UserError."""
+    claims: Collection[str] = ()
+    """Kinds of claims that answers may make."""
+    asks: bool = False
+    """Whether the agent may ask back."""
 
 
-def _escaped(step: str | int) -> str:
+def escaped(step: str | int) -> str:
+    """A step of a JSON pointer."""
     return str(step).replace("~", "~0").replace("/", "~1")
 
 
 def pointer_of(steps: Sequence[str | int]) -> str:
     """A JSON pointer of path steps."""
-    return "".join(f"/{_escaped(step)}" for step in steps)
+    return "".join(f"/{escaped(step)}" for step in steps)
 
 
 def flaws_of(error: ValidationError, value: Json, *, at: str = "") -> list[Flaw]:
@@ -155,184 +182,3 @@ def parse_playbook(value: Json, *, name: str, at: str = "") -> Playbook | list[F
         return Playbook.model_validate({"name": name, **value})
     except ValidationError as error:
         return flaws_of(error, value, at=at)
-
-
-def check_playbook(playbook: Playbook, around: Surroundings | None, *, at: str = "") -> list[Flaw]:
-    """Everything in a playbook that cannot work. Without `around`, what depends on the agent is not looked at."""
-    return list(_Check(playbook, around, at).flaws())
-
-
-@dataclass(frozen=True)
-class _Check:
-    playbook: Playbook
-    around: Surroundings | None
-    at: str
-
-    def flaws(self) -> Iterator[Flaw]:
-        for name, entity in self.playbook.entities.items():
-            if isinstance(entity, Pattern):
-                yield from self._regex(entity.pattern, f"{self.at}/entities/{_escaped(name)}/pattern")
-        for name, fact in self.playbook.facts.items():
-            here = f"{self.at}/facts/{_escaped(name)}"
-            yield from self._path(fact.from_, f"{here}/from")
-            yield from self._templates(dict(fact.where), f"{here}/where")
-        for index, rule in enumerate(self.playbook.rules):
-            yield from self._rule(rule, f"{self.at}/rules/{index}")
-        yield from self._order()
-
-    def _order(self) -> Iterator[Flaw]:
-        seen: set[str] = set()
-        *before, last = self.playbook.rules
-        for index, rule in enumerate(self.playbook.rules):
-            if rule.name in seen:
-                yield Flaw(f"{self.at}/rules/{index}/name", f"There is a rule {rule.name!r} already.")
-            seen.add(rule.name)
-        for index, rule in enumerate(before):
-            if rule.when is None and rule.answer is not None:
-                yield Flaw(
-                    f"{self.at}/rules/{index}",
-                    f"Rule {rule.name!r} always answers, so no rule after it is ever reached.",
-                    "Give it a `when`, or put it last.",
-                )
-        if last.when is not None or last.answer is None:
-            yield Flaw(
-                f"{self.at}/rules/{len(before)}",
-                "The last rule does not always answer, so some messages would get no answer.",
-                "End with a rule that has an `answer` and no `when`.",
-            )
-
-    def _rule(self, rule: Rule, here: str) -> Iterator[Flaw]:
-        if sum(each is not None for each in (rule.call, rule.engage, rule.answer)) != 1:
-            yield Flaw(here, f"Rule {rule.name!r} needs one of `call`, `engage`, `answer`.")
-        if rule.arguments and rule.answer is not None:
-            yield Flaw(f"{here}/arguments", "`arguments` belong to a `call` or to `engage`.")
-        if rule.engage is not None:
-            yield from self._member(rule.engage, f"{here}/engage")
-        if rule.when is not None:
-            yield from self._when(rule.when, f"{here}/when")
-        if rule.call is not None:
-            yield from self._tool(rule.call, f"{here}/call")
-            yield from self._arguments(rule, here)
-        yield from self._templates(dict(rule.arguments), f"{here}/arguments")
-        if rule.answer is not None:
-            yield from self._templates(rule.answer, f"{here}/answer")
-            yield from self._answer(rule.answer, f"{here}/answer")
-
-    def _when(self, when: When, here: str) -> Iterator[Flaw]:
-        if when.matches is not None:
-            yield from self._regex(when.matches, f"{here}/matches")
-        for path in when.has:
-            yield from self._path(path, f"{here}/has")
-        for path, tests in when.compare.items():
-            yield from self._path(path, f"{here}/compare/{_escaped(path)}")
-            yield from self._templates(list(tests.values()), f"{here}/compare/{_escaped(path)}")
-        for field, tools in (
-            ("called", when.called),
-            ("done", when.done),
-            ("refused", when.refused),
-            ("failed", when.failed),
-        ):
-            for tool in tools:
-                yield from self._known(tool, f"{here}/{field}")
-        if when.not_ is not None:
-            yield from self._when(when.not_, f"{here}/not")
-        for index, group in enumerate(when.any_):
-            yield from self._when(group, f"{here}/any/{index}")
-
-    def _regex(self, pattern: str, here: str) -> Iterator[Flaw]:
-        try:
-            compiled(pattern)
-        except re.error as error:
-            yield Flaw(here, f"{pattern!r} is not a regular expression: {error}.")
-
-    def _member(self, name: str, here: str) -> Iterator[Flaw]:
-        known = self.around.members if self.around else None
-        if known is not None and name not in known:
-            listed = ", ".join(sorted(known)) or "none"
-            yield Flaw(here, f"There is no agent or team {name!r}.", f"Known: {listed}.")
-
-    def _known(self, tool: str, here: str) -> Iterator[Flaw]:
-        """A tool, or a member that a rule engages."""
-        if tool not in self._engaged():
-            yield from self._tool(tool, here)
-
-    def _engaged(self) -> list[str]:
-        return [rule.engage for rule in self.playbook.rules if rule.engage is not None]
-
-    def _tool(self, tool: str, here: str) -> Iterator[Flaw]:
-        if self.around is not None and tool not in self.around.tools:
-            known = ", ".join(self.around.tools) or "none"
-            yield Flaw(here, f"The agent has no tool {tool!r}.", f"Its tools: {known}.")
-
-    def _arguments(self, rule: Rule, here: str) -> Iterator[Flaw]:
-        known = self.around.tools.get(rule.call or "") if self.around else None
-        for name in rule.arguments:
-            if known is not None and name not in known:
-                yield Flaw(
-                    f"{here}/arguments/{_escaped(name)}",
-                    f"The tool {rule.call!r} takes no argument {name!r}.",
-                    f"It takes: {', '.join(known) or 'none'}. Arguments under `bind` are filled in by themselves.",
-                )
-
-    def _answer(self, answer: str | Mapping[str, JsonValue], here: str) -> Iterator[Flaw]:
-        schema = self.around.output_schema if self.around else None
-        replies: Mapping[str, Json] = {"reply": {}}
-        properties = (schema.get("properties") if schema else replies) if self.around else None
-        if not isinstance(properties, Mapping):
-            return
-        if isinstance(answer, str):
-            if schema is not None and set(properties) != {"reply"}:
-                yield Flaw(
-                    here, "The agent's output has fields, so the answer must give them.", f"{', '.join(properties)}"
-                )
-            return
-        required = schema.get("required") if schema else ["reply"]
-        for name in required if isinstance(required, Sequence) else ():
-            if name not in answer:
-                yield Flaw(here, f"The answer lacks the field {name!r}, which the agent's output requires.")
-        for name in answer:
-            if name not in properties:
-                yield Flaw(f"{here}/{_escaped(name)}", f"The agent's output has no field {name!r}.")
-
-    def _templates(self, value: Json, here: str) -> Iterator[Flaw]:
-        match value:
-            case str():
-                try:
-                    slots = template(value).slots
-                except UserError as error:
-                    yield Flaw(here, error.message, error.hint)
-                    return
-                for slot in slots:
-                    yield from self._path(slot.path, here)
-            case Mapping():
-                for name, member in value.items():
-                    yield from self._templates(member, f"{here}/{_escaped(name)}")
-            case Sequence():
-                for index, member in enumerate(value):
-                    yield from self._templates(member, f"{here}/{index}")
-            case _:
-                pass
-
-    def _path(self, path: str, here: str) -> Iterator[Flaw]:
-        root, _, rest = path.partition(".")
-        first = rest.partition(".")[0]
-        known = self._roots().get(root)
-        if root not in self._roots():
-            yield Flaw(
-                here, f"The path {path!r} begins with {root!r}.", f"Paths begin with {', '.join(self._roots())}."
-            )
-        elif not first:
-            yield Flaw(here, f"The path {path!r} names nothing.", f"Write {root}.NAME.")
-        elif known is not None and first not in known:
-            yield Flaw(here, f"There is no {first!r} in `{root}`.", f"There: {', '.join(known) or 'nothing'}.")
-
-    def _roots(self) -> Mapping[str, Sequence[str] | None]:
-        tools = [*self.around.tools, *self._engaged()] if self.around else None
-        return {
-            "input": self.around.input_fields if self.around else None,
-            "entities": list(self.playbook.entities),
-            "facts": list(self.playbook.facts),
-            "tools": tools,
-            "refusals": tools,
-            "failures": tools,
-        }

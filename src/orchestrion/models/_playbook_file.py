@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from orchestrion.core import Json
 from orchestrion.spec import Finding, Source, finding_at, parse_yaml, to_json
 
-from ._playbook import Flaw, Playbook, Surroundings, check_playbook, parse_playbook
+from ._playbook import Flaw, Playbook, Surroundings, parse_playbook
+from ._playbook_check import check_playbook
 
 BAD_PLAYBOOK = "bad-playbook"
 

@@ -57,6 +57,12 @@ class Routers:
                 self._ready[name] = open_router(self.source(name), self._folder)
             return self._ready[name]
 
+    def labels(self, name: str) -> Sequence[str]:
+        """What the router can say, without training it. Raises: as `router`."""
+        source = self.source(name)
+        examples = read_examples(source.examples, source.settings)
+        return list(dict.fromkeys(example.label for example in examples))
+
     def train(self, name: str) -> "Router":
         """Train anew, whatever the folder holds."""
         source = self.source(name)

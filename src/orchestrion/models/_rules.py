@@ -1,16 +1,17 @@
 """Rules at work: from a conversation to the next step. Pure."""
 
+import html
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from orchestrion.core import Json, UserError
 
 from ._entities import KINDS, compiled, matched
-from ._playbook import Fact, Pattern, Playbook, Rule, Sum, Test, When
+from ._playbook import Fact, Pattern, PlanStep, Playbook, Rule, Sum, Test, When
 from ._template import lookup, render, shown
 
 CallStatus: TypeAlias = Literal["done", "refused", "failed"]
@@ -30,6 +31,8 @@ class ToolCall:
     """What it gave when done; `reason`, `by` and `code` when refused or failed."""
     rule: str | None = None
     """The rule that asked for it, if a playbook did."""
+    entry: str | None = None
+    """The id of its result, where answers cite such."""
     names: Sequence[str] = ()
     """What else it is called: the member of a team that it stood for, and whom the rule wanted to engage."""
 
@@ -49,12 +52,23 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What a router says the message is about; no label when it is unsure."""
+
+    label: str | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """All that rules see."""
 
     input: Json
     calls: Sequence[ToolCall] = ()
     members: Sequence[Member] = ()
+    intent: Intent | None = None
+    asked: Collection[str] = ()
+    """Rules that have asked back already."""
 
     def standing_for(self, name: str) -> str | None:
         """The tool of this member, or else of one that has it below."""
@@ -71,14 +85,18 @@ class CallTool:
     rule: Rule
     tool: str
     arguments: Mapping[str, Json]
+    because: Sequence[str] = ()
+    """Which conditions held, in words of the playbook."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Say:
-    """The rule's step: answer, which ends the conversation."""
+    """The rule's step: answer or ask back, which ends the turn."""
 
     rule: Rule
     answer: str | Mapping[str, Json]
+    asks: bool = False
+    because: Sequence[str] = ()
 
 
 Step: TypeAlias = CallTool | Say
@@ -87,18 +105,21 @@ Step: TypeAlias = CallTool | Say
 def next_step(playbook: Playbook, conversation: Conversation) -> Step:
     """The step of the first rule that holds and has not been taken. Raises: UserError `no-rule-fits`."""
     scope = _scope(playbook, conversation)
-    text = _message(playbook, conversation)
+    text = message_of(playbook, conversation)
     for rule in playbook.rules:
-        if rule.when is not None and not _holds(rule.when, text, scope, conversation):
+        begun = any(call.rule == rule.name for call in conversation.calls)
+        if rule.when is not None and not begun and not _holds(rule.when, text, scope, conversation):
             continue
+        because = reasons(rule.when, text, scope, conversation) if rule.when is not None else ()
         if rule.answer is not None:
-            return Say(rule=rule, answer=_answer(rule.answer, scope))
-        tool = rule.call or conversation.standing_for(rule.engage or "")
-        if tool is None:
+            return Say(rule=rule, answer=_answer(rule.answer, scope, playbook), because=because)
+        if rule.ask is not None:
+            if rule.name not in conversation.asked:
+                return Say(rule=rule, answer=_answer(rule.ask, scope, playbook), asks=True, because=because)
             continue
-        step = _call(rule, tool, scope)
-        if not any(call.rule == rule.name or _same(call, step) for call in conversation.calls):
-            return step
+        step = _next_of(rule, scope, conversation)
+        if step is not None:
+            return replace(step, because=() if begun else because)
     raise UserError(
         "no-rule-fits",
         f"No rule of the playbook {playbook.name!r} fits this message.",
@@ -106,15 +127,33 @@ def next_step(playbook: Playbook, conversation: Conversation) -> Step:
     )
 
 
-def _answer(answer: str | Mapping[str, Json], scope: Json) -> str | Mapping[str, Json]:
+def _answer(answer: str | Mapping[str, Json], scope: Json, playbook: Playbook) -> str | Mapping[str, Json]:
+    escape = html.escape if playbook.format == "html" else None
     if isinstance(answer, str):
-        return shown(render(answer, scope))
-    return {name: render(member, scope) for name, member in answer.items()}
+        return shown(render(answer, scope, escape=escape))
+    return {name: render(member, scope, escape=escape) for name, member in answer.items()}
 
 
-def _call(rule: Rule, tool: str, scope: Json) -> CallTool:
+def _next_of(rule: Rule, scope: Json, conversation: Conversation) -> CallTool | None:
+    """The rule's first call that was not made yet, if all before it succeeded."""
+    open_calls = [call for call in conversation.calls if call.rule in {rule.name, None}]
+    for planned in rule.steps:
+        tool = planned.call or conversation.standing_for(planned.engage or "")
+        if tool is None:
+            return None
+        step = _call(rule, planned, tool, scope)
+        made = next((call for call in open_calls if _is_made(call, step)), None)
+        if made is None:
+            return step
+        open_calls.remove(made)
+        if made.status != "done":
+            return None
+    return None
+
+
+def _call(rule: Rule, planned: PlanStep, tool: str, scope: Json) -> CallTool:
     """Arguments whose value is null are left out: the tool's own defaults hold."""
-    arguments = {name: render(value, scope) for name, value in rule.arguments.items()}
+    arguments = {name: render(value, scope) for name, value in planned.arguments.items()}
     return CallTool(
         rule=rule,
         tool=tool,
@@ -122,17 +161,19 @@ def _call(rule: Rule, tool: str, scope: Json) -> CallTool:
     )
 
 
-def _same(call: ToolCall, step: CallTool) -> bool:
-    return call.tool == step.tool and call.rule is None and dict(call.arguments) == dict(step.arguments)
+def _is_made(call: ToolCall, step: CallTool) -> bool:
+    """Whether the call is this step: the rule's own, or the same one by another model."""
+    return call.tool == step.tool and (call.rule is not None or dict(call.arguments) == dict(step.arguments))
 
 
-def _message(playbook: Playbook, conversation: Conversation) -> str:
+def message_of(playbook: Playbook, conversation: Conversation) -> str:
+    """What the customer wrote, as far as rules look at it."""
     value = lookup(conversation.input, playbook.message)
     return value[:_LONGEST] if isinstance(value, str) else ""
 
 
 def _scope(playbook: Playbook, conversation: Conversation) -> Mapping[str, Json]:
-    text = _message(playbook, conversation)
+    text, intent = message_of(playbook, conversation), conversation.intent
     last = {name: call for call in conversation.calls for name in call.every_name}
     done = (call for call in conversation.calls if call.status == "done")
     found = {
@@ -142,6 +183,7 @@ def _scope(playbook: Playbook, conversation: Conversation) -> Mapping[str, Json]
     scope: dict[str, Json] = {
         "input": conversation.input,
         "entities": found,
+        "intent": {"label": intent.label, "confidence": intent.confidence} if intent else None,
         "tools": {name: call.result for call in done for name in call.every_name},
         "refusals": {tool: call.result for tool, call in last.items() if call.status == "refused"},
         "failures": {tool: call.result for tool, call in last.items() if call.status == "failed"},
@@ -189,8 +231,10 @@ def _repeated(items: Sequence[Json], fields: Sequence[str]) -> list[Json]:
 def _holds(when: When, text: str, scope: Json, conversation: Conversation) -> bool:
     plain = _plain(text)
     status = {name: call.status for call in conversation.calls for name in call.every_name}
+    intent = conversation.intent.label if conversation.intent else None
     return (
-        (not when.says or any(_said(phrase, plain) for phrase in when.says))
+        (not when.intent or intent in when.intent)
+        and (not when.says or any(_said(phrase, plain) for phrase in when.says))
         and all(_said(phrase, plain) for phrase in when.says_all)
         and (when.matches is None or compiled(when.matches).search(text) is not None)
         and all(_something(lookup(scope, path)) for path in when.has)
@@ -206,6 +250,36 @@ def _holds(when: When, text: str, scope: Json, conversation: Conversation) -> bo
         and (when.not_ is None or not _holds(when.not_, text, scope, conversation))
         and (not when.any_ or any(_holds(group, text, scope, conversation) for group in when.any_))
     )
+
+
+def reasons(when: When, text: str, scope: Json, conversation: Conversation) -> list[str]:
+    """Why conditions hold that do, in the playbook's own words: nothing of what the customer wrote is repeated."""
+    return list(_reasons(when, _plain(text), text, scope, conversation))
+
+
+def _reasons(when: When, plain: str, text: str, scope: Json, conversation: Conversation) -> Iterator[str]:
+    if when.intent and conversation.intent is not None:
+        yield f"the intent is {conversation.intent.label} ({conversation.intent.confidence:.2f})"
+    for phrase in (*when.says, *when.says_all):
+        if _said(phrase, plain):
+            yield f"the message says {phrase!r}"
+    if when.matches is not None:
+        yield "the message matches the pattern"
+    for path in when.has:
+        yield f"there is {path}"
+    for path, tests in when.compare.items():
+        yield from (f"{path} {test.replace('_', ' ')} {shown(value)}" for test, value in tests.items())
+    for word, tools in (
+        ("was called", when.called),
+        ("is done", when.done),
+        ("was refused", when.refused),
+        ("has failed", when.failed),
+    ):
+        yield from (f"{tool} {word}" for tool in tools)
+    for group in when.any_:
+        if _holds(group, text, scope, conversation):
+            yield from _reasons(group, plain, text, scope, conversation)
+            break
 
 
 def _something(value: Json) -> bool:

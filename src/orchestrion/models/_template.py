@@ -133,17 +133,38 @@ def _value(slot: Slot, scope: Json) -> Json:
     return value
 
 
-def render(value: Json, scope: Json) -> Json:
-    """Fill every template in a JSON value in. A text that is one slot alone becomes the value itself."""
+def render(value: Json, scope: Json, *, escape: Callable[[str], str] | None = None) -> Json:
+    """Fill every template in a JSON value in. A text that is one slot alone becomes the value itself.
+
+    `escape` is applied to what is filled in, not to the text around it.
+    """
     match value:
         case str():
             parsed = template(value)
             if parsed.only is not None:
-                return _value(parsed.only, scope)
-            return "".join(piece if isinstance(piece, str) else shown(_value(piece, scope)) for piece in parsed.pieces)
+                return _escaped(_value(parsed.only, scope), escape)
+            return "".join(
+                piece if isinstance(piece, str) else str(_escaped(shown(_value(piece, scope)), escape))
+                for piece in parsed.pieces
+            )
         case Mapping():
-            return {name: render(member, scope) for name, member in value.items()}
+            return {name: render(member, scope, escape=escape) for name, member in value.items()}
         case Sequence():
-            return [render(member, scope) for member in value]
+            return [render(member, scope, escape=escape) for member in value]
+        case _:
+            return value
+
+
+def _escaped(value: Json, escape: Callable[[str], str] | None) -> Json:
+    """Every text in a value, names of fields included."""
+    if escape is None:
+        return value
+    match value:
+        case str():
+            return escape(value)
+        case Mapping():
+            return {escape(name): _escaped(member, escape) for name, member in value.items()}
+        case Sequence():
+            return [_escaped(member, escape) for member in value]
         case _:
             return value

@@ -1,0 +1,77 @@
+"""Claims: what an answer says has happened, each with the result that proves it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import JsonValue
+
+from orchestrion.core import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A tool's result that may be cited."""
+
+    tool: str
+    status: str
+    key: str
+    """Its entry in the journal."""
+
+
+def with_claims(output: Mapping[str, JsonValue] | None, kinds: Sequence[str]) -> dict[str, JsonValue]:
+    """The schema of an answer that must say what it claims, if only that it claims nothing."""
+    own: Mapping[str, JsonValue] = output or {
+        "type": "object",
+        "required": ["reply"],
+        "properties": {"reply": {"type": "string"}},
+    }
+    claims: JsonValue = {
+        "type": "array",
+        "description": "Everything the answer says has happened, each with the id of the tool result that proves it.",
+        "items": {
+            "type": "object",
+            "required": ["kind", "entry"],
+            "properties": {
+                "kind": {"enum": list(kinds)},
+                "entry": {"type": "string", "description": "The id of a tool result, such as tool/1."},
+            },
+        },
+    }
+    properties, required = own.get("properties"), own.get("required")
+    return {
+        **own,
+        "properties": {**(properties if isinstance(properties, Mapping) else {}), "claims": claims},
+        "required": [*(required if isinstance(required, list | tuple) else []), "claims"],
+    }
+
+
+def unproven(claims: Json, provers: Mapping[str, str], proofs: Mapping[str, Proof]) -> list[str]:
+    """What is wrong with claims, in words for whoever made them."""
+    wrong: list[str] = []
+    for claim in _listed(claims):
+        kind, entry = str(claim.get("kind")), str(claim.get("entry"))
+        tool, proof = provers[kind], proofs.get(entry)
+        if proof is None:
+            cited = ", ".join(name for name, each in proofs.items() if each.tool == tool and each.status == "done")
+            wrong.append(f"{kind!r} cites {entry!r}, which does not exist; results of {tool!r}: {cited or 'none'}")
+        elif proof.tool != tool:
+            wrong.append(f"{kind!r} cites {entry!r}, a result of {proof.tool!r}; only {tool!r} proves it")
+        elif proof.status != "done":
+            wrong.append(f"{kind!r} cites {entry!r}, where {tool!r} {_ENDED[proof.status]}")
+    return wrong
+
+
+def proven(answer: Json, proofs: Mapping[str, Proof]) -> list[Json]:
+    """The claims of a checked answer, with the journal's entries behind them."""
+    claims = _listed(answer.get("claims")) if isinstance(answer, Mapping) else []
+    return [
+        {**claim, "tool": proofs[str(claim["entry"])].tool, "key": proofs[str(claim["entry"])].key} for claim in claims
+    ]
+
+
+def _listed(claims: Json) -> list[Mapping[str, Json]]:
+    return [cast("Mapping[str, Json]", each) for each in claims] if isinstance(claims, list | tuple) else []
+
+
+_ENDED = {"refused": "was refused", "failed": "failed"}

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrion.app import App, costs, open_app, open_rooms, try_model, waiting_for_models
+from orchestrion.app import App, costs, open_app, open_rooms, waiting_for_models
 from orchestrion.core import Json, Run, RunStatus, SystemClock
+from orchestrion.models import try_model
 from orchestrion.testing.openai_server import (
     Behaviour,
     Calls,
@@ -127,7 +128,12 @@ async def test_every_trouble_ends_in_a_clear_problem(trouble: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "trouble", [name for name, (_, code) in TROUBLES.items() if not code.startswith(("agent-", "limit-")) and name != "slow stream"]
+    "trouble",
+    [
+        name
+        for name, (_, code) in TROUBLES.items()
+        if not code.startswith(("agent-", "limit-")) and name != "slow stream"
+    ],
 )
 async def test_where_a_fallback_is_named_it_answers_and_the_record_says_why(trouble: str, tmp_path: Path) -> None:
     behaviour, code = TROUBLES[trouble]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ._project import Checked, routers_of
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
-    from ._trial import Trial, try_model
 
 __all__ = [
     "App",
@@ -33,7 +32,6 @@ __all__ = [
     "RowFile",
     "Spent",
     "StandBy",
-    "Trial",
     "Watched",
     "add_model",
     "check_store",
@@ -61,7 +59,6 @@ __all__ = [
     "run_process",
     "scheduled",
     "scheduler_of",
-    "try_model",
     "vacuum_store",
     "waiting_for_models",
     "watches_of",
@@ -77,7 +74,6 @@ _HOMES = {
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     "knowledge_of": "_knowledge",
     **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
-    **dict.fromkeys(("Trial", "try_model"), "_trial"),
     "add_model": "_add_model",
     "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from rich.table import Table
 
-from orchestrion.app import Trial, add_model, costs, open_rooms
+from orchestrion.app import add_model, costs, open_rooms
 from orchestrion.core import Json, SystemClock, UserError
 from orchestrion.project import Model, Project
 
 from ._terminal import COMPLETED, FAULTED, err, execute, one_of, out, print_json
+
+if TYPE_CHECKING:
+    from orchestrion.models import Trial
 
 DAY_S = 86_400.0
 GROUPINGS = ("run", "agent", "user", "workflow", "model")
@@ -68,7 +71,7 @@ def _cells(model: Model) -> Sequence[str]:
 
 
 def test(names: Sequence[str], *, project: Path, as_json: bool) -> None:
-    from orchestrion.app import try_model
+    from orchestrion.models import Trial, try_model
 
     async def work() -> int:
         loaded = Project.load(project)
@@ -102,7 +105,7 @@ def test(names: Sequence[str], *, project: Path, as_json: bool) -> None:
     execute(work, as_json=as_json)
 
 
-def _tell(trial: Trial) -> None:
+def _tell(trial: "Trial") -> None:
     if trial.seconds is not None:
         out.print(f"[green]✓[/] {trial.model}: {trial.seconds:.2f} s, said {trial.answer!r}")
         for name, able in (("tool calls", trial.tools), ("structured output", trial.structured)):

@@ -135,6 +135,7 @@ if TYPE_CHECKING:
     from ._predictor import Effect, Prediction, Predictor, open_predictor
     from ._predictor_train import PredictorReport, test_predictor, train_predictor
     from ._router import Neighbour, Report, Router, Routing, train
+    from ._trial import Trial, try_model
 
 __all__ = [
     "ASK_TOOL",
@@ -175,6 +176,7 @@ __all__ = [
     "Step",
     "Surroundings",
     "ToolCall",
+    "Trial",
     "Value",
     "check_playbook",
     "cost_of",
@@ -195,6 +197,7 @@ __all__ = [
     "test_predictor",
     "train",
     "train_predictor",
+    "try_model",
 ]
 
 _HEAVY = {
@@ -212,7 +215,9 @@ _HEAVY = {
     "Router": "_router",
     "Routing": "_router",
     "cost_of": "_cost",
+    "Trial": "_trial",
     "train": "_router",
+    "try_model": "_trial",
 }
 """Names whose files import pydantic-ai or scikit-learn, which take seconds."""
 

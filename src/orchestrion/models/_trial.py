@@ -7,7 +7,8 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
 from orchestrion.core import Clock, Json, OrchestrionError, Permit, permitted
-from orchestrion.models import Candidate
+
+from ._models import Candidate
 
 _SHOWN = 200
 _TOOL = ToolDefinition(

@@ -13,6 +13,7 @@ from orchestrion.spec import Document, read
 
 from ._html import page
 from ._story import story
+from ._team_step import engagements
 from ._terminal import SYMBOLS, err, execute, one_of, out, print_json, user_name
 from ._tree import tree
 
@@ -104,7 +105,13 @@ def show_run(fragment: str, *, html: bool, output: Path | None, project: Path, a
             document = read(await journal.document(run.digest)).document
             in_line = [each for each in await waiting_for_models(Project.load(project)) if each.run_id == run.id]
             if as_json:
-                print_json({**_whole(run, entries, requests), "waiting_for_models": [each.model for each in in_line]})
+                print_json(
+                    {
+                        **_whole(run, entries, requests),
+                        "agents": engagements(story(run, entries, requests, document).steps),
+                        "waiting_for_models": [each.model for each in in_line],
+                    }
+                )
             elif html or output is not None:
                 print(_write_page(run, entries, requests, document, output, project))
             else:

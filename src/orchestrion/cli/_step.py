@@ -23,6 +23,7 @@ SIGNS: Mapping[Status, str] = {
 Kind = Literal[
     "call",
     "agent",
+    "engagement",
     "answer",
     "tool",
     "person",
@@ -47,7 +48,7 @@ Kind = Literal[
     "note",
     "part",
 ]
-"""answer: one answer of an agent's model or playbook. extension: what runs before or after a task. heard: an event that a `listen`
+"""engagement: an agent that another one engaged. answer: one answer of an agent's model or playbook. extension: what runs before or after a task. heard: an event that a `listen`
 took. inquiry: a person is asked whether something interrupted happened.
 note: something that happened and counts no more. part: a piece of a composite function that has no name of its own here."""
 

@@ -26,6 +26,7 @@ from ._reasons import (
     switch_reasons,
 )
 from ._step import Cost, Kind, Reason, Status, Step, Waiting
+from ._team_step import engaged, engagement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,8 @@ class Teller:
                 told = self._container(node, until, kind="extension", name=place.name)
             case "answer":
                 told = self._answer(node, until)
+            case "tool" if (enter := engaged(node)) is not None:
+                told = self._engagement(node, enter, until)
             case "tool":
                 told = self._call(node, until, name=titled(place.name), kind="tool")
             case "approval" | "inquiry":
@@ -76,6 +79,8 @@ class Teller:
 
     def _extended(self, node: Node, until: float | None) -> Step:
         """A task with its extensions around it, or the one that took its place."""
+        if (enter := engaged(node)) is not None:
+            return self._engagement(node, enter, until)
         layers = {key: inner for key, inner in node.inside.items() if inner.place.kind == "extension"}
         if not layers:
             return self._task(node, until)
@@ -374,6 +379,15 @@ class Teller:
             output=(final[0] if final else None) if calls else spoken(last),
             steps=tuple(inside),
         )
+
+    def _engagement(self, node: Node, enter: Entry, until: float | None) -> Step:
+        """A colleague at work: done when what it gave is on record."""
+        steps = self._inside(node, until)
+        status = _entry_status(enter, active=self.active)
+        if status == "done" and "end" not in node.facts:
+            below = self._status_of(node, "group", steps)
+            status = ("running" if self.active else "failed") if below == "done" else below
+        return engagement(node, enter, steps, status)
 
     # --- what holds other steps ---
 

@@ -196,7 +196,7 @@ def _what(step: Step) -> str:
     match step.kind:
         case "agent":
             return entity(step.who) if step.function == "agent" else step.function
-        case "call" | "tool":
+        case "call" | "tool" | "engagement":
             return step.function.partition(":")[0]
         case "answer" | "round" | "attempt" | "caught" | "heard" | "note" | "part":
             return ""

@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrion.app import App, costs, open_app, open_rooms, waiting_for_models
+from orchestrion.app import App, costs, open_app, open_rooms, try_model, waiting_for_models
 from orchestrion.core import Json, Run, RunStatus, SystemClock
-from orchestrion.models import try_model
 from orchestrion.testing.openai_server import (
     Behaviour,
     Calls,

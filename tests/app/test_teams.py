@@ -100,7 +100,9 @@ async def test_what_a_person_rejects_is_told_to_the_agent_that_asked(tmp_path: P
 
 
 async def test_policy_decides_who_may_engage_whom(tmp_path: Path) -> None:
-    only_others = 'permit (principal is Agent, action == Action::"engage", resource) unless { resource == Agent::"payer" };'
+    only_others = (
+        'permit (principal is Agent, action == Action::"engage", resource) unless { resource == Agent::"payer" };'
+    )
     output = await result_of(tmp_path, changed("supervisor", files={"policies/team.cedar": only_others}))
     assert output["result"]["reply"] == "Nobody could."
     assert story(output) == ["payer: refused", "desk: done"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._project import Checked, routers_of
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
+    from ._trial import try_model
 
 __all__ = [
     "App",
@@ -59,6 +60,7 @@ __all__ = [
     "run_process",
     "scheduled",
     "scheduler_of",
+    "try_model",
     "vacuum_store",
     "waiting_for_models",
     "watches_of",
@@ -73,6 +75,7 @@ _HOMES = {
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     "knowledge_of": "_knowledge",
+    "try_model": "_trial",
     **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
     "add_model": "_add_model",
     "run_process": "_process",

@@ -199,21 +199,11 @@ async def open_rooms(
     project = Project.load(path)
     async with AsyncExitStack() as stack:
         expressions = await stack.enter_async_context(Expressions())
-        settings = project.settings
-        egress = await stack.enter_async_context(
-            Egress(settings.egress.allow, timeout_s=settings.egress.timeout_s, traced=settings.telemetry is not None)
-        )
+        egress = await stack.enter_async_context(_egress_of(project))
         playbooks, found = read_playbooks(project)
         kinds, others = read_kinds(project)
         routers = routers_of(project)
-        models = Models(
-            model_settings(project),
-            http=egress.client2,
-            secrets=project.secrets(),
-            playbooks={name: file.playbook for name, file in playbooks.items()},
-            clock=clock,
-            routers=routers,
-        )
+        models = _models_of(project, egress, playbooks, routers, clock)
         agents: dict[str, AgentDefinition] = {}
         teams: dict[str, TeamDefinition] = {}
         sessions = Sessions()
@@ -253,6 +243,24 @@ async def open_rooms(
             models=models,
             sessions=sessions,
         )
+
+
+def _egress_of(project: Project) -> Egress:
+    settings = project.settings
+    return Egress(settings.egress.allow, timeout_s=settings.egress.timeout_s, traced=settings.telemetry is not None)
+
+
+def _models_of(
+    project: Project, egress: Egress, playbooks: Mapping[str, PlaybookFile], routers: Routers, clock: Clock
+) -> Models:
+    return Models(
+        model_settings(project),
+        http=egress.client2,
+        secrets=project.secrets(),
+        playbooks={name: file.playbook for name, file in playbooks.items()},
+        clock=clock,
+        routers=routers,
+    )
 
 
 @asynccontextmanager

@@ -71,7 +71,8 @@ def _cells(model: Model) -> Sequence[str]:
 
 
 def test(names: Sequence[str], *, project: Path, as_json: bool) -> None:
-    from orchestrion.models import Trial, try_model
+    from orchestrion.app import try_model
+    from orchestrion.models import Trial
 
     async def work() -> int:
         loaded = Project.load(project)

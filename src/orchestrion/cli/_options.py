@@ -1,0 +1,17 @@
+"""Options and arguments that many commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Project = Annotated[
+    Path, typer.Option("--project", "-p", help="The project's folder; the one around the current folder by default.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+As = Annotated[str | None, typer.Option("--as", help="In whose name; your login name by default.", metavar="USER")]
+RunId = Annotated[str, typer.Argument(help="A run's id, or a part of it that only one has.", metavar="RUN")]
+RequestId = Annotated[str, typer.Argument(help="A request's id, or a part of it that only one has.", metavar="REQUEST")]
+Scheduled = Annotated[str, typer.Argument(help="A workflow that has a schedule.", metavar="WORKFLOW")]
+SessionName = Annotated[str, typer.Argument(help="A session's name.", metavar="SESSION")]
+HERE = Path()

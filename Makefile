@@ -14,7 +14,7 @@ setup: ## install everything into .venv, with the command .venv/bin/orchestrion
 	$(PREPARE) dev
 	@echo "Ready: .venv/bin/orchestrion --help"
 
-demo: ## a bank's service desk in five scenes, killed in the middle on purpose
+demo: ## a bank's service desk in six scenes, killed in the middle on purpose
 	$(PREPARE) run
 	@$(BIN)/python examples/customer-service/demo.py
 

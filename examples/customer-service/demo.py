@@ -1,4 +1,4 @@
-"""Five scenes at a bank's service desk. Everything goes through the command `orchestrion`; the bank's database is the witness.
+"""Six scenes at a bank's service desk. Everything goes through the command `orchestrion`; the bank's database is the witness.
 
 Run: python demo.py    (or `make demo`)
 
@@ -98,10 +98,13 @@ class Desk:
     folder: Path
 
     @classmethod
-    def new(cls, folder: Path) -> "Desk":
+    def new(cls, folder: Path, trained: "Desk | None" = None) -> "Desk":
+        """A new copy; with what the classifier of `trained` has learned, it need not learn again."""
         shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.db*", ".orchestrion", "__pycache__"))
         prepare = [sys.executable, str(folder / "prepare.py")]
         subprocess.run(prepare, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 our own script
+        if trained is not None:
+            shutil.copytree(trained.folder / ".orchestrion" / "routers", folder / ".orchestrion" / "routers")
         return cls(folder=folder)
 
     def start(self, *arguments: str) -> "Command":
@@ -162,7 +165,10 @@ def main() -> None:
     third = third_scene(desk, calm, messages)
     fourth, page = fourth_scene(desk, calm)
     fifth = fifth_scene(calm, messages)
-    conclude([first, second, third, fourth, fifth], page, home, time.monotonic() - began)
+    from team_scene import team_scene  # it uses what stands here
+
+    sixth = team_scene(home, desk, console)
+    conclude([first, second, third, fourth, fifth, sixth], page, home, time.monotonic() - began)
 
 
 def introduce(home: Path) -> None:
@@ -430,6 +436,7 @@ def conclude(summary: Sequence[str], page: Path, home: Path, seconds: float) -> 
 
 
 if __name__ == "__main__":
+    sys.modules["demo"] = sys.modules["__main__"]
     try:
         main()
     except KeyboardInterrupt:

@@ -150,7 +150,7 @@ def test_the_settings_are_a_project_without_findings() -> None:
     project, findings = Project.read(EXAMPLE)
     assert findings == []
     assert project is not None
-    assert [path.stem for path in project.agents] == ["billing", "technical"]
+    assert [path.stem for path in project.agents] == ["billing", "money-lead", "service-lead", "technical", "triage"]
 
 
 def test_the_workflow_has_no_findings() -> None:
@@ -168,7 +168,7 @@ def test_the_workflow_is_valid_against_the_official_schema(test_data: Path) -> N
     assert [error.message for error in validator.iter_errors(to_json(document.root))] == []
 
 
-@pytest.mark.parametrize("agent", ["billing", "technical"])
+@pytest.mark.parametrize("agent", ["billing", "money-lead", "service-lead", "technical", "triage"])
 def test_an_agent_fits_on_a_screen(agent: str) -> None:
     lines = (EXAMPLE / "agents" / f"{agent}.yaml").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 60

@@ -22,6 +22,7 @@ _FUNCTIONS: Mapping[str, str] = {
     "workflow": "Another workflow",
 }
 _KINDS: Mapping[str, str] = {
+    "engagement": "Colleague at work",
     "answer": "Decision of the agent",
     "person": "Question to a person",
     "approval": "Approval by a person",

@@ -103,7 +103,7 @@ def _decision(step: Step) -> str | None:
     match step.kind:
         case "call" if step.function.startswith("route:") and reasons:
             return reasons[0]
-        case "call" | "tool" if step.status == "denied":
+        case "call" | "tool" | "engagement" if step.status == "denied":
             return f"{step.title} was {next((text for text in reasons if text.startswith('refused')), 'refused')}"
         case "call" | "tool" if step.ruling is not None and step.ruling.approved_by:
             return f"{step.title} was approved by {step.ruling.approved_by}"

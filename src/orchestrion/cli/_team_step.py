@@ -110,6 +110,7 @@ def _told(step: Step, tools: list[Json], waits: list[Json]) -> Json:
         **whose,
         "key": step.key,
         "status": step.status,
+        "how": step.reasons[0].text if step.reasons else None,
         "tools": tools,
         "waits": waits,
         "result": step.output,

@@ -19,6 +19,7 @@ _SHOWN = frozenset(
     {
         "call",
         "agent",
+        "engagement",
         "tool",
         "person",
         "approval",

@@ -1,7 +1,7 @@
 """The application: a project opened, its rooms wired to each other."""
 
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from orchestrion.engine import DryRun, Engine, Limits, Outside
 from orchestrion.expressions import Expressions
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import DurableJournal
-from orchestrion.models import Models, Routers, Slots
+from orchestrion.models import Models, PlaybookFile, Routers, Slots
 from orchestrion.project import Project
 from orchestrion.spec import Document
 

@@ -22,6 +22,7 @@ output:                             # JSON Schema of the answer. Without it the 
     refunded_cents: { type: integer }
 limits: { turns: 12, usd: 0.50, seconds: 120 }
 labels: [generated]                 # put on every answer, for policies to see
+guard: no-personal-data             # a guard of orchestrion.yaml that every answer must pass, before anybody sees any of it
 tools:
   - name: find_invoices
     description: The customer's invoices, newest first.

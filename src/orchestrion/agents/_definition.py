@@ -196,6 +196,8 @@ class AgentDefinition(_Part):
     """Whether it may end a turn with a question back: `{ reply: QUESTION, asks: true }`."""
     claims: Mapping[str, str] = Field(default_factory=dict)
     """Kind of claim → the tool whose result proves it."""
+    guard: str | None = None
+    """A guard of the settings that every answer must pass before anybody sees it."""
     playbook: Playbook | None = None
     playbooks: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     """Digests of the playbooks it names: they are part of what it does, and so of its version. Not written in the file."""

@@ -49,6 +49,7 @@ class Known:
     """What the agent must be called: as its file is."""
     intents: Callable[[str], Collection[str]] | None = None
     """The labels of a router. Raises: UserError."""
+    guards: Collection[str] | None = None
     members: Collection[str] | None = None
     """Agents and teams that may be engaged."""
     functions: Functions | None = None

@@ -119,6 +119,7 @@ async def run_agent(
         as_agent=as_agent,
         heard=given.every_label() | offered,
         seat=seat,
+        audience=models.audience,
     )
     if session is not None:
         await session.begin(engagement)
@@ -221,9 +222,11 @@ def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
     )
 
     @agent.output_validator
-    def check_answer(context: RunContext[Engagement], output: Any) -> Any:
+    async def check_answer(context: RunContext[Engagement], output: Any) -> Any:
         if isinstance(output, _Question):
-            return {"reply": output.question, "asks": True}
+            question: Json = {"reply": output.question, "asks": True}
+            await context.deps.guarded(question)
+            return question
         if schema is not None and not isinstance(output, DeferredToolRequests):
             _require(schema, output, "The answer")
             if panel is not None and (wrong := panel.flaw(cast("Mapping[str, Json]", output))) is not None:
@@ -231,6 +234,8 @@ def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
             unproved = unproven(output.get("claims"), definition.claims, context.deps.proofs)
             if unproved:
                 raise ModelRetry(f"The answer claims what is not proven: {'; '.join(unproved)}")
+        if not isinstance(output, DeferredToolRequests):
+            await context.deps.guarded(cast("Json", output))
         return output
 
     return agent

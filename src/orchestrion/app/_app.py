@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from orchestrion.engine import DryRun, Engine, Limits, Outside
 from orchestrion.expressions import Expressions
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import DurableJournal
-from orchestrion.models import Models, PlaybookFile, Routers, Slots
+from orchestrion.models import Audience, Listener, Models, PlaybookFile, Routers, Slots
 from orchestrion.project import Project
 from orchestrion.spec import Document
 
@@ -54,6 +54,7 @@ class App:
     workflows: Workflows
     catalog: Catalog
     routers: Routers
+    audience: Audience
     clock: Clock
     joined: bool = False
     """Another process advances the runs."""
@@ -85,6 +86,10 @@ class App:
             versions=self.checked.versions(),
         )
         return await self.engine.start(replace(run, start_key=start_key, batch=batch, row=row, subject=subject))
+
+    def listen(self, run_id: str | None = None) -> AbstractContextManager[Listener]:
+        """Follow the answers of a run, or of all, as they are made in this process. Nothing waits for the listener."""
+        return self.audience.listen(run_id)
 
     async def rerun(self, run: Run, task: str, *, subject: str | None = None) -> Run:
         """A new run that takes over what came before `task` in the outermost list. Raises: UserError `unknown-task`."""
@@ -329,6 +334,7 @@ async def conduct(
             workflows=pinned,
             catalog=rooms.catalog,
             routers=rooms.routers,
+            audience=rooms.models.audience,
             clock=clock,
             joined=mode == "join",
         )

@@ -115,6 +115,7 @@ async def check_project(
         secrets=list(project.settings.secrets),
         document=lambda place: read_project_document(project.root, place),
         functions=catalog.resolve,
+        guards=list(project.settings.guards),
         members=[file.stem for file in (*project.agents, *project.teams)],
         intents=cache(routers.labels),
     )

@@ -113,6 +113,7 @@ not add up, and where two features that only matter together both count.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._audience import Audience, Chunk, Listener, Voice
 from ._examples import Example, read_examples
 from ._line import InLine, Line, in_line
 from ._models import Asked, Candidate, Models
@@ -140,8 +141,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ASK_TOOL",
     "Asked",
+    "Audience",
     "CallTool",
     "Candidate",
+    "Chunk",
     "Conversation",
     "Effect",
     "Example",
@@ -149,6 +152,7 @@ __all__ = [
     "InLine",
     "Intent",
     "Line",
+    "Listener",
     "Member",
     "ModelLimits",
     "ModelSettings",
@@ -178,6 +182,7 @@ __all__ = [
     "ToolCall",
     "Trial",
     "Value",
+    "Voice",
     "check_playbook",
     "cost_of",
     "findings_of",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrion.core import Clock, Secrets, SystemClock, UserError
 
+from ._audience import Audience, Voice
 from ._breaker import Breaker
 from ._patience import Patience
 from ._playbook import Playbook
@@ -65,12 +66,13 @@ class Candidate:
         *,
         run_id: str,
         timeout_s: float | None = None,
+        voice: Voice | None = None,
     ) -> Asked:
-        """The model's answer, asked again where that is sensible. Raises: OrchestrionError."""
+        """The model's answer, asked again where that is sensible. `voice` speaks it as it comes. Raises: OrchestrionError."""
         from ._asking import ask
 
         limit = self.timeout_s if timeout_s is None else min(self.timeout_s, timeout_s)
-        return await ask(replace(self, timeout_s=limit), messages, settings, parameters, run_id)
+        return await ask(replace(self, timeout_s=limit), messages, settings, parameters, run_id, voice)
 
     def require_in_service(self) -> None:
         """Raises: UserError `model-retired` from the day on that the project names."""
@@ -108,6 +110,7 @@ class Models:
         self._routers = routers
         self._known: dict[str, Candidate] = {}
         self.slots = Slots(self._clock)
+        self.audience = Audience()
 
     def share(self, slots: Slots) -> None:
         """Keep the models' limits together with whoever else uses these slots. Before anything is asked."""

@@ -49,6 +49,8 @@ async def insist(name: str, ask: Callable[[], Awaitable[T]], *, patience: Patien
             answer = await ask()
         except TimeoutError as expired:
             cause, failure = expired, timed_out(name)
+        except TransientError as broken:
+            cause, failure = broken, broken
         except AgentRunError as error:
             cause, failure = error, model_error(name, error)
             asked_s = error.retry_after if isinstance(error, ModelAPIError) else None

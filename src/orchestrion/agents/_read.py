@@ -163,6 +163,10 @@ class _Check:
         if self.definition.output is not None:
             yield from self._schema(self.definition.output, "/output")
         yield from self._models()
+        if self.known.guards is not None and self.definition.guard not in {None, *self.known.guards}:
+            listed = ", ".join(sorted(self.known.guards)) or "none"
+            hint = f"`guards` in orchestrion.yaml has: {listed}."
+            yield Flaw("/guard", f"There is no guard {self.definition.guard!r}.", hint)
         seen = set[str]()
         for index, tool in enumerate(self.definition.tools):
             for each in expanded([tool], None):

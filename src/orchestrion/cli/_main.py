@@ -84,6 +84,9 @@ def run(
         bool,
         typer.Option("--express", help="In memory, keeping nothing; refuses what would wait or could not be repeated."),
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show the answers of agents as they come, on standard error.")
+    ] = False,
     dry: Annotated[
         bool,
         typer.Option("--dry", help="Perform nothing: say what it would do, what policy says, and how it would end."),
@@ -106,7 +109,14 @@ def run(
     if dry or mocks is not None:
         from ._dry import run_dry
 
-        beside = {"--each": each, "--key": key, "--express": express, "--again": again, "--map": mapping}
+        beside = {
+            "--each": each,
+            "--follow": follow,
+            "--key": key,
+            "--express": express,
+            "--again": again,
+            "--map": mapping,
+        }
         run_dry(
             workflow,
             value,
@@ -119,7 +129,7 @@ def run(
     elif each is not None:
         run_each(workflow, each, mapping or [], again=again, project=project, user=user, as_json=as_json)
     else:
-        run(workflow, value, key=key, express=express, project=project, user=user, as_json=as_json)
+        run(workflow, value, key=key, express=express, follow=follow, project=project, user=user, as_json=as_json)
 
 
 @app.command()

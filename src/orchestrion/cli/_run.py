@@ -8,20 +8,30 @@ from orchestrion.project import Project
 from orchestrion.spec import Document
 
 from ._each import Batch
+from ._follow import following
 from ._telling import brief, tell
 from ._terminal import execute, exit_code, print_json, read_value, user_name
 
 
 def run(
-    workflow: str, value: str | None, *, key: str | None, express: bool, project: Path, user: str | None, as_json: bool
+    workflow: str,
+    value: str | None,
+    *,
+    key: str | None,
+    express: bool,
+    follow: bool,
+    project: Path,
+    user: str | None,
+    as_json: bool,
 ) -> None:
     async def work() -> int:
         given = read_value(value, "The input")
         where, files = place(workflow, project)
         async with open_app(where, mode="express" if express else "own", workflows=files) as app:
             document = document_of(app, workflow)
-            started = await app.start(document, given if value else {}, start_key=key, subject=user_name(user))
-            ended = await app.engine.settle(started.id, events=True)
+            async with following(app, wanted=follow):
+                started = await app.start(document, given if value else {}, start_key=key, subject=user_name(user))
+                ended = await app.engine.settle(started.id, events=True)
             if as_json:
                 print_json(brief(ended))
             else:

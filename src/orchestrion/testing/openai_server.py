@@ -83,7 +83,16 @@ class Dribbles:
     pause_s: float
 
 
-Behaviour: TypeAlias = Says | Calls | Status | Raw | Hangs | Drops | Silent | Refuses | Dribbles
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """A text in pieces, as server-sent events. `cut` ends the connection after the last piece, in the middle of the answer."""
+
+    pieces: Sequence[str]
+    pause_s: float = 0.0
+    cut: bool = False
+
+
+Behaviour: TypeAlias = Says | Calls | Status | Raw | Hangs | Drops | Silent | Refuses | Dribbles | Streams
 
 
 @dataclass
@@ -157,6 +166,9 @@ class OpenAIServer:
                 await _send(writer, 200, self._completion(message, "content_filter" if filtered else "stop"))
             case Dribbles(text=text, pause_s=pause_s):
                 await self._dribble(writer, self._completion({"role": "assistant", "content": text}, "stop"), pause_s)
+            case Streams():
+                await self._stream(writer, behaviour)
+                return False
             case Hangs():
                 await self._stop.wait()
                 return False
@@ -176,6 +188,24 @@ class OpenAIServer:
             writer.write(body[at : at + 1])
             await writer.drain()
             await asyncio.sleep(pause_s)
+
+    async def _stream(self, writer: asyncio.StreamWriter, wanted: Streams) -> None:
+        head = f"HTTP/1.1 200 OK\r\nServer: {NAME}\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        whole = json.loads(self._completion({}, "stop"))
+        shared = {name: whole[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+        for piece in wanted.pieces:
+            choice = {"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": None}
+            writer.write(f"data: {json.dumps({**shared, 'choices': [choice]})}\n\n".encode())
+            await writer.drain()
+            await asyncio.sleep(wanted.pause_s)
+        if wanted.cut:
+            return
+        ending = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        for last in ({"choices": [ending]}, {"choices": [], "usage": whole["usage"]}):
+            writer.write(f"data: {json.dumps({**shared, **last})}\n\n".encode())
+        writer.write(b"data: [DONE]\n\n")
+        await writer.drain()
 
     def _completion(self, message: dict[str, Any], reason: str) -> bytes:
         return json.dumps(

@@ -201,8 +201,9 @@ class OpenAIServer:
             await asyncio.sleep(wanted.pause_s)
         if wanted.cut:
             return
-        ending = {"index": 0, "delta": {}, "finish_reason": "stop"}
-        for last in ({"choices": [ending]}, {"choices": [], "usage": whole["usage"]}):
+        ending: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        endings: list[dict[str, Any]] = [{"choices": [ending]}, {"choices": [], "usage": whole["usage"]}]
+        for last in endings:
             writer.write(f"data: {json.dumps({**shared, **last})}\n\n".encode())
         writer.write(b"data: [DONE]\n\n")
         await writer.drain()

@@ -1,12 +1,14 @@
 """Agents followed in a project: what a guard blocks is never heard."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from orchestrion.app import BadProject, open_app
+from orchestrion.app import open_app
 from orchestrion.core import Run, RunStatus
 from orchestrion.models import Chunk
+from orchestrion.project import BadProject
 
 pytestmark = pytest.mark.anyio
 
@@ -56,8 +58,8 @@ async def test_an_answer_that_passed_is_heard(tmp_path: Path) -> None:
 async def test_an_answer_that_is_blocked_is_never_heard(tmp_path: Path) -> None:
     run, chunks = await followed(tmp_path, "Write to ana@bank.example.")
     assert run.status is RunStatus.FAULTED
-    assert run.problem is not None
-    assert run.problem.code == "agent-guard"
+    assert isinstance(run.problem, Mapping)
+    assert run.problem["code"] == "agent-guard"
     assert chunks == []
 
 

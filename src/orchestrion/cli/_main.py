@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ._ai import knowledge, models, predictor, router, sessions
-from ._options import HERE, As, Json, Project, RequestId, RunId, Scheduled
+from ._options import HERE, As, Each, Input, Json, Mocks, Project, RequestId, RunId, Scheduled
 
 app = typer.Typer(
     name="orchestrion",
@@ -63,16 +63,8 @@ def validate(
 @app.command()
 def run(
     workflow: Annotated[str, typer.Argument(help="A workflow's name or its file.")],
-    value: Annotated[
-        str | None,
-        typer.Option("--input", "-i", help="The input: JSON, @FILE, or - for standard input.", metavar="JSON|@FILE|-"),
-    ] = None,
-    each: Annotated[
-        Path | None,
-        typer.Option(
-            help="One run for each row of a .csv or .jsonl file. The same command continues it.", metavar="FILE"
-        ),
-    ] = None,
+    value: Input = None,
+    each: Each = None,
     mapping: Annotated[
         list[str] | None, typer.Option("--map", help="With --each: input field=column.", metavar="FIELD=COLUMN")
     ] = None,
@@ -91,10 +83,7 @@ def run(
         bool,
         typer.Option("--dry", help="Perform nothing: say what it would do, what policy says, and how it would end."),
     ] = False,
-    mocks: Annotated[
-        Path | None,
-        typer.Option("--mock", help="With --dry: answers by task, or task/tool. The rest is made up.", metavar="FILE"),
-    ] = None,
+    mocks: Mocks = None,
     project: Project = HERE,
     user: As = None,
     as_json: Json = False,

@@ -14,4 +14,16 @@ RunId = Annotated[str, typer.Argument(help="A run's id, or a part of it that onl
 RequestId = Annotated[str, typer.Argument(help="A request's id, or a part of it that only one has.", metavar="REQUEST")]
 Scheduled = Annotated[str, typer.Argument(help="A workflow that has a schedule.", metavar="WORKFLOW")]
 SessionName = Annotated[str, typer.Argument(help="A session's name.", metavar="SESSION")]
+Input = Annotated[
+    str | None,
+    typer.Option("--input", "-i", help="The input: JSON, @FILE, or - for standard input.", metavar="JSON|@FILE|-"),
+]
+Each = Annotated[
+    Path | None,
+    typer.Option(help="One run for each row of a .csv or .jsonl file. The same command continues it.", metavar="FILE"),
+]
+Mocks = Annotated[
+    Path | None,
+    typer.Option("--mock", help="With --dry: answers by task, or task/tool. The rest is made up.", metavar="FILE"),
+]
 HERE = Path()

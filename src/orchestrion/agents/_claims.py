@@ -53,7 +53,8 @@ def unproven(claims: Json, provers: Mapping[str, str], proofs: Mapping[str, Proo
         kind, entry = str(claim.get("kind")), str(claim.get("entry"))
         tool, proof = provers[kind], proofs.get(entry)
         if proof is None:
-            cited = ", ".join(name for name, each in proofs.items() if each.tool == tool and each.status == "done")
+            known = [name for name, each in proofs.items() if each.tool == tool and each.status == "done"]
+            cited = ", ".join(sorted(known, key=lambda name: int(name.partition("/")[2])))
             wrong.append(f"{kind!r} cites {entry!r}, which does not exist; results of {tool!r}: {cited or 'none'}")
         elif proof.tool != tool:
             wrong.append(f"{kind!r} cites {entry!r}, a result of {proof.tool!r}; only {tool!r} proves it")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,35 +15,19 @@ from orchestrion.core import (
     Nature,
     Outcome,
     UserError,
-    canonical,
     digest,
 )
 from orchestrion.egress import Egress
 from orchestrion.openapi import is_address
 from orchestrion.spec import read_function
 
-from ._fetch import fetch
-from ._http import host_of
+from ._documents import ELSEWHERE, ENDPOINT, Documents, endpoint_of, project_file, reading
 from ._schema import arguments_of
 from ._tokens import Tokens
 
 MOST_BYTES = 131_072
 """Of a definition: it is kept in the record of every run that calls it."""
-_MOST_KEPT = 64
-_KEPT_S = 300.0
-"""How long a definition that was fetched is used again by other runs without asking for it."""
 _MOST_SAID = 3
-_ENDPOINT: Mapping[str, Json] = {
-    "anyOf": [
-        {"type": "string", "minLength": 1},
-        {
-            "type": "object",
-            "required": ["uri"],
-            "additionalProperties": False,
-            "properties": {"uri": {"type": "string", "minLength": 1}, "authentication": {"type": "object"}},
-        },
-    ]
-}
 
 _DECLARATION = Declaration(
     name="definition",
@@ -60,8 +43,8 @@ _DECLARATION = Declaration(
         "additionalProperties": False,
         "oneOf": [{"required": ["endpoint"]}, {"required": ["catalog", "function", "version"]}],
         "properties": {
-            "endpoint": {**_ENDPOINT, "description": "Where the definition is: an address, or a file of the project."},
-            "catalog": {**_ENDPOINT, "description": "The root of a catalog: an address, or a folder of the project."},
+            "endpoint": {**ENDPOINT, "description": "Where the definition is: an address, or a file of the project."},
+            "catalog": {**ENDPOINT, "description": "The root of a catalog: an address, or a folder of the project."},
             "function": {"type": "string", "minLength": 1, "description": "The function's name in the catalog."},
             "version": {"type": "string", "minLength": 1, "description": "Its version."},
         },
@@ -82,31 +65,19 @@ _DECLARATION = Declaration(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    definition: Json
-    until: float
-
-
 class Definition:
     """The leaf that reads them. A file stands below `root`; nothing else is read."""
 
     def __init__(self, egress: Egress, tokens: Tokens, clock: Clock, *, root: Path | None) -> None:
-        self._egress = egress
-        self._tokens = tokens
-        self._clock = clock
+        self._documents = Documents(egress, tokens, clock, _sound, max_bytes=MOST_BYTES)
         self._root = root
-        self._kept: dict[str, _Kept] = {}
 
     @property
     def declaration(self) -> Declaration:
         return _DECLARATION
 
     def nature(self, arguments: Mapping[str, Json]) -> Nature:
-        address, _ = definition_place(arguments)
-        if is_address(address):
-            return Nature(effect="read", idempotent=True, resource=("Host", host_of(address)))
-        return Nature(effect="none", idempotent=True, resource=("Function", "definition"))
+        return reading("definition", definition_place(arguments)[0])
 
     async def perform(self, invocation: Invocation, context: LeafContext) -> Outcome:
         """Raises: UserError `bad-function`, `no-such-function`; Faulted `document-unavailable`; PolicyDenied
@@ -115,41 +86,18 @@ class Definition:
         address, policy = definition_place(arguments_of(_DECLARATION, invocation.arguments.value))
         far = is_address(address)
         found = await (
-            self._fetched(address, policy, context)
+            self._documents.fetched(address, policy, context.secrets)
             if far
             else asyncio.to_thread(read_project_definition, self._root, address)
         )
         output = Datum({"definition": found, "digest": digest(found), "address": address})
         return Outcome(output=output.labelled(*_DECLARATION.output_labels) if far else output)
 
-    async def _fetched(self, address: str, policy: Json, context: LeafContext) -> Json:
-        place = canonical([address, policy])
-        kept = self._kept.get(place)
-        if kept is not None and kept.until > self._clock.monotonic():
-            return kept.definition
-        text = await fetch(
-            address,
-            policy,
-            egress=self._egress,
-            tokens=self._tokens,
-            secrets=context.secrets,
-            max_bytes=MOST_BYTES,
-        )
-        definition = await asyncio.to_thread(_sound, text, address)
-        if len(self._kept) >= _MOST_KEPT:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[place] = _Kept(definition, self._clock.monotonic() + _KEPT_S)
-        return definition
-
 
 def definition_place(arguments: Mapping[str, Json]) -> tuple[str, Json]:
     """Where a definition is, and how to authenticate there. A catalog holds it at `functions/NAME/VERSION/function.yaml`."""
     catalog = arguments.get("catalog")
-    endpoint = arguments.get("endpoint") if catalog is None else catalog
-    policy: Json = None
-    if isinstance(endpoint, Mapping):
-        endpoint, policy = endpoint.get("uri"), endpoint.get("authentication")
-    address = str(endpoint or "")
+    address, policy = endpoint_of(arguments.get("endpoint") if catalog is None else catalog)
     if catalog is None:
         return address, policy
     name, version = quote(str(arguments.get("function")), safe=""), quote(str(arguments.get("version")), safe="+")
@@ -158,13 +106,9 @@ def definition_place(arguments: Mapping[str, Json]) -> tuple[str, Json]:
 
 def read_project_definition(root: Path | None, place: str) -> Json:
     """The definition in a file below `root`. Raises: UserError `no-such-function`, `bad-function`."""
-    file = (root / place.removeprefix("file:")).resolve() if root is not None else None
-    if root is None or file is None or not file.is_relative_to(root.resolve()):
-        raise UserError(
-            "no-such-function",
-            f"{place!r} is not a file of the project.",
-            hint="Write an address with https://, or a path that starts at the project's folder.",
-        )
+    file = project_file(root, place)
+    if file is None:
+        raise UserError("no-such-function", f"{place!r} is not a file of the project.", hint=ELSEWHERE)
     try:
         text = file.read_bytes()
     except OSError as error:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -17,20 +16,16 @@ from orchestrion.core import (
     Nature,
     Outcome,
     UserError,
-    canonical,
     sub_labels,
 )
 from orchestrion.egress import Egress
 from orchestrion.openapi import Api, Operation, expectation, fitted, is_address, read_api, request_of
 
-from ._fetch import fetch, not_described
-from ._http import host_of
+from ._documents import ELSEWHERE, ENDPOINT, Documents, endpoint_of, project_file, reading
+from ._fetch import not_described
 from ._schema import arguments_of, sentences, violations
 from ._tokens import Tokens
 
-_MOST_KEPT = 64
-_KEPT_S = 300.0
-"""How long a document that was fetched is used again without asking for it."""
 _DOCUMENT: Mapping[str, Json] = {
     "type": "object",
     "required": ["endpoint"],
@@ -38,17 +33,7 @@ _DOCUMENT: Mapping[str, Json] = {
     "description": "Where the OpenAPI or Swagger document is: an address, or a file of the project.",
     "properties": {
         "name": {"type": "string"},
-        "endpoint": {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {
-                    "type": "object",
-                    "required": ["uri"],
-                    "additionalProperties": False,
-                    "properties": {"uri": {"type": "string", "minLength": 1}, "authentication": {"type": "object"}},
-                },
-            ]
-        },
+        "endpoint": ENDPOINT,
     },
 }
 
@@ -127,31 +112,19 @@ _OPENAPI = Declaration(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    api: Api
-    until: float
-
-
 class Describe:
     """The leaf that reads documents. A file stands below `root`; nothing else is read."""
 
     def __init__(self, egress: Egress, tokens: Tokens, clock: Clock, *, root: Path | None) -> None:
-        self._egress = egress
-        self._tokens = tokens
-        self._clock = clock
+        self._documents = Documents(egress, tokens, clock, lambda text, address: read_api(text, base=address))
         self._root = root
-        self._kept: dict[str, _Kept] = {}
 
     @property
     def declaration(self) -> Declaration:
         return _DESCRIBE
 
     def nature(self, arguments: Mapping[str, Json]) -> Nature:
-        place, _ = _place(arguments.get("document"))
-        if is_address(place):
-            return Nature(effect="read", idempotent=True, resource=("Host", host_of(place)))
-        return Nature(effect="none", idempotent=True, resource=("Function", "describe"))
+        return reading("describe", _place(arguments.get("document"))[0])
 
     async def perform(self, invocation: Invocation, context: LeafContext) -> Outcome:
         """Raises: UserError `bad-api-document`, `unknown-operation`, `no-such-document` and others about the document;
@@ -159,7 +132,11 @@ class Describe:
         """
         arguments = arguments_of(_DESCRIBE, invocation.arguments.value)
         place, policy = _place(arguments["document"])
-        api = await self._fetched(place, policy, context) if is_address(place) else await self._read(place)
+        api = await (
+            self._documents.fetched(place, policy, context.secrets)
+            if is_address(place)
+            else asyncio.to_thread(read_project_document, self._root, place)
+        )
         operations = [api.operation(str(name)) for name in cast("list[Json]", arguments["operations"])]
         described: dict[str, Json] = {
             str(name): cast("Json", operation.model_dump(mode="json"))
@@ -170,21 +147,6 @@ class Describe:
             output=output.labelled(*_DESCRIBE.output_labels) if is_address(place) else output,
             why={"api": f"{api.origin.title} {api.origin.version}".strip(), "document": api.origin.digest},
         )
-
-    async def _read(self, place: str) -> Api:
-        return await asyncio.to_thread(read_project_document, self._root, place)
-
-    async def _fetched(self, url: str, policy: Json, context: LeafContext) -> Api:
-        place = canonical([url, policy])
-        kept = self._kept.get(place)
-        if kept is not None and kept.until > self._clock.monotonic():
-            return kept.api
-        text = await fetch(url, policy, egress=self._egress, tokens=self._tokens, secrets=context.secrets)
-        api = await asyncio.to_thread(read_api, text, base=url)
-        if len(self._kept) >= _MOST_KEPT:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[place] = _Kept(api, self._clock.monotonic() + _KEPT_S)
-        return api
 
 
 class OpenApi:
@@ -255,13 +217,9 @@ def checked(operation: Operation, given: Mapping[str, Json]) -> dict[str, Json]:
 
 def read_project_document(root: Path | None, place: str) -> Api:
     """The document of a file below `root`. Raises: UserError `no-such-document`, `bad-api-document`."""
-    file = (root / place.removeprefix("file:")).resolve() if root is not None else None
-    if root is None or file is None or not file.is_relative_to(root.resolve()):
-        raise UserError(
-            "no-such-document",
-            f"{place!r} is not a file of the project.",
-            hint="Write an address with https://, or a path that starts at the project's folder.",
-        )
+    file = project_file(root, place)
+    if file is None:
+        raise UserError("no-such-document", f"{place!r} is not a file of the project.", hint=ELSEWHERE)
     try:
         return read_api(file.read_bytes())
     except OSError as error:
@@ -274,7 +232,4 @@ def read_project_document(root: Path | None, place: str) -> Api:
 
 def _place(document: Json) -> tuple[str, Json]:
     """Where a document is, and how to authenticate there."""
-    endpoint = document.get("endpoint") if isinstance(document, Mapping) else None
-    if isinstance(endpoint, Mapping):
-        return str(endpoint.get("uri", "")), endpoint.get("authentication")
-    return str(endpoint or ""), None
+    return endpoint_of(document.get("endpoint") if isinstance(document, Mapping) else None)

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
-from tokenizers import Tokenizer
 
 from orchestrion.core import UserError
 
@@ -30,6 +29,8 @@ class Embedder:
 
     def __init__(self, folder: Path) -> None:
         """Raises: UserError `embeddings-unreadable`."""
+        from tokenizers import Tokenizer
+
         try:
             self._weights = _tensors(folder / "model.safetensors")
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -109,11 +109,13 @@ class Desk:
 
     def start(self, *arguments: str) -> "Command":
         command = [sys.executable, "-m", "orchestrion", *arguments]
-        pipe = subprocess.PIPE
+        printed = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 read when the command has ended
+        complaints = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 as well
         process = subprocess.Popen(  # noqa: S603 the product itself
-            command, cwd=self.folder, env=self.environment(), stdout=pipe, stderr=pipe, text=True, encoding="utf-8"
+            command, cwd=self.folder, env=self.environment(), stdout=printed, stderr=complaints
         )
-        return Command(process=process, line=shlex.join(["orchestrion", *arguments]))
+        line = shlex.join(["orchestrion", *arguments])
+        return Command(process=process, line=line, printed=printed, complaints=complaints)
 
     def environment(self) -> dict[str, str]:
         """Where Python may not keep bytecode beside its sources, it is kept apart from them: many processes start here."""
@@ -138,17 +140,24 @@ class Desk:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command at work."""
+    """A command at work. It prints into files: a pipe that nobody empties would stop it when it is full."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     line: str
+    printed: IO[str]
+    complaints: IO[str]
 
     def text(self) -> str:
         """What it prints. Exit codes 1 and 3 say how runs ended; they are no failure of the command."""
-        out, complaint = self.process.communicate()
+        self.process.wait()
+        texts: list[str] = []
+        for file in (self.printed, self.complaints):
+            with file:
+                file.seek(0)
+                texts.append(file.read())
         if self.process.returncode not in (0, 1, 3):
-            raise SystemExit(f"$ {self.line}\n{out}{complaint}")
-        return out
+            raise SystemExit(f"$ {self.line}\n{''.join(texts)}")
+        return texts[0]
 
     def json(self) -> Any:
         return json.loads(self.text())
@@ -286,7 +295,7 @@ def second_scene(desk: Desk, undisturbed: Desk, messages: Sequence[Message]) -> 
     if not watch(desk, command, until=KILL_AFTER):
         raise SystemExit(f"The batch was over before it could be killed.\n{command.text()}")
     command.process.kill()
-    command.process.communicate()
+    command.process.wait()
     stands = "{} answers, {} refunds, {} letters".format(*desk.book())
     console.print(f"[red]kill -9 {command.process.pid}[/]  in the bank's book: {stands}. The same command again:")
     outcome = finish(desk)

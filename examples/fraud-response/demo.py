@@ -40,24 +40,31 @@ ANALYST = "ana"
 console = Console(highlight=False)
 
 
+def _command(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "orchestrion", *arguments]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bank:
     """A copy of the project: its command line and its database."""
 
     folder: Path
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "orchestrion", *arguments]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.folder, stdout=pipe, stderr=pipe, text=True)  # noqa: S603 the product itself
+    @property
+    def log(self) -> Path:
+        """What commands print that work for long: a pipe that nobody empties would stop them when it is full."""
+        return self.folder / "orchestrion.log"
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            return subprocess.Popen(_command(arguments), cwd=self.folder, stdout=log, stderr=log)  # noqa: S603 the product itself
 
     def tell(self, *arguments: str) -> str:
         """What a command prints. Exit codes 1 and 3 say how runs ended; they are no failure of the command."""
-        process = self.start(*arguments)
-        out, complaint = process.communicate()
-        if process.returncode not in (0, 1, 3):
-            raise SystemExit(f"$ orchestrion {' '.join(arguments)}\n{out}{complaint}")
-        return out
+        done = subprocess.run(_command(arguments), cwd=self.folder, capture_output=True, text=True, check=False)  # noqa: S603 the product itself
+        if done.returncode not in (0, 1, 3):
+            raise SystemExit(f"$ orchestrion {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def ask(self, *arguments: str) -> Any:
         return json.loads(self.tell(*arguments, "--json"))
@@ -151,18 +158,17 @@ def stream(bank: Bank, payments: int, kills: int) -> None:
         if not watch(bank, process, cases=(number + 1) * 4):
             break
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.wait()
         console.print(f"[red]kill -9[/]  {bank.book()}. The same command again:")
     process = bank.start(*STREAM)
     watch(bank, process, cases=None)
-    out, complaint = process.communicate()
-    if process.returncode not in (0, 3):
-        raise SystemExit(out + complaint)
+    if process.wait() not in (0, 3):
+        raise SystemExit(bank.log.read_text(encoding="utf-8", errors="replace"))
     finish(bank)
     console.print(f"[green]→[/] {bank.book()}, in {time.monotonic() - began:.0f} s.")
 
 
-def watch(bank: Bank, process: "subprocess.Popen[str]", cases: int | None) -> bool:
+def watch(bank: Bank, process: "subprocess.Popen[bytes]", cases: int | None) -> bool:
     """Show the bank's book until the command ends, or until there are this many cases. Whether it still works."""
     spinner = Spinner("dots")
     with Live(spinner, console=console, transient=True, refresh_per_second=8):
@@ -182,7 +188,7 @@ def finish(bank: Bank) -> None:
             time.sleep(0.5)
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate()
+        process.wait()
 
 
 def responders(bank: Bank) -> Sequence[Mapping[str, Any]]:

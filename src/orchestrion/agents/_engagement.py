@@ -302,7 +302,7 @@ class Engagement:
                 raise CallDeferred
         except UserError as error:
             return self._misused(call, error)
-        return await self._invoke(call, invocation, self.effects, waited=False)
+        return await self._invoke(call, invocation, self.effects)
 
     async def use_deferred(self, calls: Sequence[ToolCallPart]) -> dict[str, ToolReturn[Any]] | None:
         """The results of calls that ended the turn, by their ids; this is where days may pass.
@@ -313,7 +313,7 @@ class Engagement:
         results = await self._together([call for call in calls if call not in taking])
         for call in taking:
             invocation = self._tool_invocation(call, call.args_as_dict())
-            results[call.tool_call_id] = await self._invoke(call, invocation, self.effects, waited=True)
+            results[call.tool_call_id] = await self._invoke(call, invocation, self.effects)
             if self.taken is not None:
                 return None
         return results
@@ -335,7 +335,7 @@ class Engagement:
         async def perform(position: int, effects: Effects) -> None:
             if position in ready:
                 call, invocation = ready[position]
-                found[call.tool_call_id] = await self._invoke(call, invocation, effects, waited=True)
+                found[call.tool_call_id] = await self._invoke(call, invocation, effects)
 
         if len(ready) == 1:
             await perform(next(iter(ready)), self.effects)
@@ -376,9 +376,7 @@ class Engagement:
             task=self.invocation.task,
         )
 
-    async def _invoke(
-        self, call: ToolCallPart, invocation: Invocation, effects: Effects, *, waited: bool
-    ) -> ToolReturn[Any]:
+    async def _invoke(self, call: ToolCallPart, invocation: Invocation, effects: Effects) -> ToolReturn[Any]:
         """Refusals and failures are results that the model sees."""
         member = self._member(call)
         try:
@@ -388,7 +386,7 @@ class Engagement:
         except OrchestrionError as error:
             if isinstance(error, BugError | Fenced):
                 raise
-            return self._not_done(call, member, error.problem, waited=waited)
+            return self._not_done(call, member, error.problem)
         if member is not None:
             return self._contributed(call, member, invocation, outcome, effects)
         tool = self.definition.tool(call.tool_name)
@@ -396,13 +394,12 @@ class Engagement:
         result = plain_result(tool, outcome.output.value)
         return self._ended(call, "done", result, content=result)
 
-    def _not_done(
-        self, call: ToolCallPart, member: Member | None, problem: Problem, *, waited: bool
-    ) -> ToolReturn[Any]:
+    def _not_done(self, call: ToolCallPart, member: Member | None, problem: Problem) -> ToolReturn[Any]:
         reason = _reason(problem)
         refused = canonical_error_type(problem.type) == ERROR_TYPES["authorization"]
         if refused:
-            reason["by"] = _refused_by(problem, waited=waited)
+            said_no = (problem.model_extra or {}).get("refused_by")
+            reason["by"] = said_no if isinstance(said_no, str) else "policy"
         if member is not None:
             ended: Json = {"member": member.name, "status": "refused" if refused else "failed", **reason}
             self._note(call, [ended])
@@ -527,11 +524,6 @@ def _told(candidate: Candidate, asked: Asked) -> dict[str, Json]:
 
 def _reason(problem: Problem) -> dict[str, Json]:
     return {"reason": problem.detail or problem.title, "code": problem.code}
-
-
-def _refused_by(problem: Problem, *, waited: bool) -> str:
-    extra = (problem.model_extra or {}).get("refused_by")
-    return extra if isinstance(extra, str) else "person" if waited else "policy"
 
 
 def _sum(one: Cost, other: Cost) -> Cost:

@@ -130,7 +130,9 @@ class FakeEffects:
                 self.waited.append(invocation.key)
                 refusal = self.approve(invocation)
         if refusal is not None:
-            problem = PolicyDenied("policy-denied", refusal).problem
+            by = "person" if isinstance(decision, NeedsApproval) else "policy"
+            denied = PolicyDenied("policy-denied", refusal).problem
+            problem = Problem.model_validate({**denied.to_json(), "refused_by": by})
             self._write(invocation.key, {"digest": invocation.digest(), "problem": cast("Json", problem.to_json())})
             raise Faulted(problem, source_key=invocation.key)
 

@@ -19,14 +19,9 @@ class Proof:
     """Its entry in the journal."""
 
 
-def with_claims(output: Mapping[str, JsonValue] | None, kinds: Sequence[str]) -> dict[str, JsonValue]:
-    """The schema of an answer that must say what it claims, if only that it claims nothing."""
-    own: Mapping[str, JsonValue] = output or {
-        "type": "object",
-        "required": ["reply"],
-        "properties": {"reply": {"type": "string"}},
-    }
-    claims: JsonValue = {
+def claims_schema(kinds: Sequence[str]) -> JsonValue:
+    """JSON Schema of an answer's claims, which may be none."""
+    return {
         "type": "array",
         "description": "Everything the answer says has happened, each with the id of the tool result that proves it.",
         "items": {
@@ -37,12 +32,6 @@ def with_claims(output: Mapping[str, JsonValue] | None, kinds: Sequence[str]) ->
                 "entry": {"type": "string", "description": "The id of a tool result, such as tool/1."},
             },
         },
-    }
-    properties, required = own.get("properties"), own.get("required")
-    return {
-        **own,
-        "properties": {**(properties if isinstance(properties, Mapping) else {}), "claims": claims},
-        "required": [*(required if isinstance(required, list | tuple) else []), "claims"],
     }
 
 

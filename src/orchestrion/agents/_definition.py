@@ -12,7 +12,8 @@ from orchestrion.models import Playbook
 from orchestrion.openapi import Operation
 from orchestrion.spec import Schema
 
-from ._claims import with_claims
+from ._answer import with_fields
+from ._claims import claims_schema
 
 
 def _listed(value: object) -> object:
@@ -28,6 +29,8 @@ _Labels: TypeAlias = Annotated[frozenset[str], PlainSerializer(sorted, return_ty
 """In order, since a set has another one in every process, and the version is a digest."""
 
 
+TARGETS = ("query", "http", "openapi", "mcp", "workflow", "function")
+"""What a tool may be: exactly one of these fields is given."""
 NO_PARAMETERS: Mapping[str, JsonValue] = {"type": "object", "properties": {}}
 
 
@@ -147,8 +150,7 @@ class AgentTool(_Part):
         """Which kind of thing it uses: `query`, `http`, … or the name of a function, such as `predict`."""
         if self.function is not None:
             return self.function.name.partition(":")[0]
-        targets = ("query", "http", "openapi", "mcp", "workflow")
-        return next((name for name in targets if getattr(self, name) is not None), "none")
+        return next(name for name in TARGETS if getattr(self, name) is not None)
 
     @property
     def chosen(self) -> list[str]:
@@ -220,7 +222,7 @@ class AgentDefinition(_Part):
         """JSON Schema of what the model must answer, claims included; None for text."""
         if not self.claims:
             return dict(self.output) if self.output is not None else None
-        return with_claims(self.output, list(self.claims))
+        return with_fields(self.output, {"claims": claims_schema(list(self.claims))})
 
     @property
     def answer_fields(self) -> dict[str, JsonValue] | None:

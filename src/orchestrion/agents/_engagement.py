@@ -34,9 +34,11 @@ from orchestrion.models import Asked, Audience, Candidate, Voice, cost_of
 
 from ._call import plain_result, tool_invocation
 from ._claims import Proof
+from ._contribution import said_by
 from ._definition import AgentDefinition
 from ._history import call_ids
 from ._messages import earlier, governable, new_messages, response_from, response_json
+from ._panel import Panel
 from ._seat import ENGAGE, Seat
 from ._team import Member
 
@@ -84,6 +86,8 @@ class Engagement:
     answers: list[dict[str, Json]] = field(default_factory=list[dict[str, Json]])
     seat: Seat | None = None
     """Its place in a team, if it works in one."""
+    panel: Panel | None = None
+    """What it has to sum up."""
     audience: Audience | None = None
     """Who may follow its answers as they come."""
     blocked: int = 0
@@ -458,56 +462,6 @@ class Engagement:
         key = f"{self.base}/model/{place.request}/tool/{place.position}"
         self.proofs[name] = Proof(tool=call.tool_name, status=status, key=key)
         return name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What an engagement of a member came to."""
-
-    result: Json
-    contributions: Sequence[Json]
-    turns: int
-    bound: str | None = None
-    """In words, when a limit kept it from answering."""
-    code: str = ""
-
-
-def said_by(member: Member, outcome: Outcome) -> Said:
-    """What a member answered, or the team below it."""
-    why = cast("Mapping[str, Json]", outcome.why)
-    value = outcome.output.value
-    if "team" in why:
-        told = cast("Mapping[str, Json]", value)
-        bound = cast("Mapping[str, Json] | None", told["bound"])
-        return Said(
-            result=told["result"],
-            contributions=cast("Sequence[Json]", told["contributions"]),
-            turns=cast("int", why["turns"]),
-            bound=None if bound is None or told["result"] is not None else cast("str", bound["reason"]),
-            code="" if bound is None else cast("str", bound["code"]),
-        )
-    return Said(
-        result=value,
-        contributions=[contribution(member.agent, value, why)],
-        turns=len(cast("Sequence[Json]", why["answers"])),
-    )
-
-
-def contribution(agent: AgentDefinition, value: Json, why: Mapping[str, Json]) -> Json:
-    """What an agent said, and by which kinds of model and tool it came to that."""
-    done = [
-        cast("str", each["tool"])
-        for each in cast("Sequence[Mapping[str, Json]]", why["tools"])
-        if each["status"] == "done"
-    ]
-    own = {tool.name: tool.kind for tool in agent.tools}
-    return {
-        "member": agent.name,
-        "status": "done",
-        "result": value,
-        "answered_by": why["answered_by"],
-        "by": sorted({own[tool] for tool in done if tool in own}),
-    }
 
 
 def _told(candidate: Candidate, asked: Asked) -> dict[str, Json]:

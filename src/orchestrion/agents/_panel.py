@@ -2,37 +2,41 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import cast
 
-from orchestrion.core import Json, dump, parse
+from pydantic import JsonValue
+
+from orchestrion.core import Json, dump
 
 from ._definition import AgentDefinition
 
 _ABOUT_FIELDS = frozenset({"boolean", "integer", "number"})
 
-_CONTRIBUTIONS: Json = {
-    "type": "array",
-    "description": "Every member that answered, and what of it stands in this answer.",
-    "items": {
-        "type": "object",
-        "required": ["member"],
-        "properties": {"member": {"type": "string"}, "said": {}},
+PANEL_FIELDS: Mapping[str, JsonValue] = {
+    "contributions": {
+        "type": "array",
+        "description": "Every member that answered, and what of it stands in this answer.",
+        "items": {
+            "type": "object",
+            "required": ["member"],
+            "properties": {"member": {"type": "string"}, "said": {}},
+        },
+    },
+    "disagreements": {
+        "type": "array",
+        "description": "Everything that the members disagree about.",
+        "items": {"type": "object", "required": ["about"], "properties": {"about": {"type": "string"}}},
     },
 }
-_DISAGREEMENTS: Json = {
-    "type": "array",
-    "description": "Everything that the members disagree about.",
-    "items": {"type": "object", "required": ["about"], "properties": {"about": {"type": "string"}}},
-}
+"""What an answer that sums a panel up has beside the agent's own fields."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """Comparable, so that agents which are made for the same panel are the same."""
+    """What is summed up."""
 
-    said: str
-    """JSON text of `contributions` and `disagreements`."""
+    contributions: Sequence[Json]
+    disagreements: Sequence[Json]
 
     @staticmethod
     def of(contributions: Sequence[Json], agents: Sequence[AgentDefinition]) -> "Panel":
@@ -41,38 +45,22 @@ class Panel:
             {"said" if name == "result" else name: value for name, value in each.items()}
             for each in cast("Sequence[Mapping[str, Json]]", contributions)
         ]
-        return Panel(dump({"contributions": told, "disagreements": disagreements(contributions, agents)}))
+        return Panel(contributions=told, disagreements=disagreements(contributions, agents))
 
-    @cached_property
-    def value(self) -> Mapping[str, Json]:
-        return cast("Mapping[str, Json]", parse(self.said))
-
-    def output(self, answer: Mapping[str, Json] | None) -> dict[str, Json]:
-        """JSON Schema of what the lead must answer: its own fields, and who contributed what, and where they disagree."""
-        text: Mapping[str, Json] = {
-            "type": "object",
-            "required": ["reply"],
-            "properties": {"reply": {"type": "string"}},
-        }
-        own = answer or text
-        properties = cast("Mapping[str, Json]", own.get("properties") or {})
-        required = cast("Sequence[Json]", own.get("required") or ())
-        return {
-            **own,
-            "properties": {**properties, "contributions": _CONTRIBUTIONS, "disagreements": _DISAGREEMENTS},
-            "required": [*required, "contributions", "disagreements"],
-        }
+    def to_json(self) -> Json:
+        """As the lead is given it."""
+        return {"contributions": list(self.contributions), "disagreements": list(self.disagreements)}
 
     def flaw(self, answer: Mapping[str, Json]) -> str | None:
         """What an answer leaves out or makes up, in words for the model."""
-        members = _by(self.value["contributions"], "member")
+        members = _by(list(self.contributions), "member")
         named = _by(answer.get("contributions"), "member")
         for member, each in members.items():
             if each.get("status") == "done" and named.get(member, {}).get("said") is None:
                 return f"`contributions` leaves out what {member} said."
         if made_up := sorted(named.keys() - members.keys()):
             return f"`contributions` names {', '.join(made_up)}, who was not asked."
-        about = _by(self.value["disagreements"], "about").keys() - _by(answer.get("disagreements"), "about").keys()
+        about = _by(list(self.disagreements), "about").keys() - _by(answer.get("disagreements"), "about").keys()
         return f"`disagreements` leaves out {', '.join(sorted(about))}." if about else None
 
 

@@ -21,13 +21,12 @@ from orchestrion.models import (
 from orchestrion.openapi import Api, is_address
 from orchestrion.spec import Finding, Schema, parse_yaml, to_json
 
-from ._definition import AgentDefinition, AgentTool, McpTarget, OpenApiTarget
+from ._definition import TARGETS, AgentDefinition, AgentTool, McpTarget, OpenApiTarget
 from ._fill import names_in, parameters_of
 from ._functions import Functions, function_flaws, pinned
 from ._offers import expanded, is_known
 
 BAD_AGENT = "bad-agent"
-_TARGETS = ("query", "http", "openapi", "mcp", "workflow", "function")
 _SCHEMES = ("basic", "bearer", "digest", "oauth2", "oidc")
 
 
@@ -207,10 +206,10 @@ class _Check:
             yield Flaw(at, f"This schema has the type {schema.get('type')!r}.", "Say `type: object`.")
 
     def _tool(self, tool: AgentTool, here: str) -> Iterator[Flaw]:
-        targets = [name for name in _TARGETS if getattr(tool, name) is not None]
+        targets = [name for name in TARGETS if getattr(tool, name) is not None]
         if len(targets) != 1:
             given = " and ".join(f"`{name}`" for name in targets) or "none"
-            listed = ", ".join(f"`{name}`" for name in _TARGETS)
+            listed = ", ".join(f"`{name}`" for name in TARGETS)
             yield Flaw(here, f"The tool {tool.name!r} needs one of {listed}; it has {given}.")
         if tool.operation is not None:
             yield Flaw(f"{here}/operation", "'operation' is not known here.", "It stands under `openapi`.")

@@ -44,11 +44,12 @@ from orchestrion.core import (
 from orchestrion.models import ASK_TOOL, Models
 from orchestrion.spec import Schema
 
+from ._answer import with_fields
 from ._claims import proven, unproven
 from ._definition import AgentDefinition, AgentTool
 from ._engagement import Engagement, turn_of
 from ._offers import described
-from ._panel import Panel
+from ._panel import PANEL_FIELDS, Panel
 from ._seat import Seat
 from ._session import Session
 
@@ -119,19 +120,13 @@ async def run_agent(
         as_agent=as_agent,
         heard=given.every_label() | offered,
         seat=seat,
+        panel=panel,
         audience=models.audience,
     )
-    if session is not None:
-        await session.begin(engagement)
-    recipe = _Recipe(version=definition.version, definition=definition, panel=panel, offered=_offered(seat))
-    try:
-        answer, messages = await _converse(_agent(recipe), engagement)
-    except Faulted:
-        if session is not None:
-            await session.give_up(engagement)
-        raise
-    if session is not None:
-        await session.end(engagement, messages, answer)
+    recipe = _Recipe(
+        version=definition.version, definition=definition, sums_up=panel is not None, offered=_offered(seat)
+    )
+    answer = await _answered(_agent(recipe), engagement, session)
     if engagement.taken is not None:
         member, said, why = engagement.taken
         return Outcome(output=said, cost=engagement.cost, why={**why, "handed_over_to": member.name})
@@ -146,6 +141,20 @@ async def run_agent(
         model=", ".join(dict.fromkeys(str(one["model"]) for one in engagement.answers)),
         why=why,
     )
+
+
+async def _answered(agent: "Agent[Engagement, Any]", engagement: Engagement, session: Session | None) -> Json:
+    """The answer, which stands in the session if there is one."""
+    if session is None:
+        return (await _converse(agent, engagement))[0]
+    await session.begin(engagement)
+    try:
+        answer, messages = await _converse(agent, engagement)
+    except Faulted:
+        await session.give_up(engagement)
+        raise
+    await session.end(engagement, messages, answer)
+    return answer
 
 
 async def _converse(agent: "Agent[Engagement, Any]", engagement: Engagement) -> tuple[Json, list[ModelMessage]]:
@@ -201,14 +210,15 @@ class _Recipe:
 
     version: str
     definition: AgentDefinition = field(compare=False)
-    panel: Panel | None = None
+    sums_up: bool = False
+    """Whether it is asked to sum a panel up."""
     offered: tuple[_Offered, ...] = ()
 
 
 @lru_cache(maxsize=64)
 def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
-    definition, panel = recipe.definition, recipe.panel
-    output = definition.output_fields if panel is None else panel.output(definition.output_fields)
+    definition = recipe.definition
+    output = with_fields(definition.output_fields, PANEL_FIELDS) if recipe.sums_up else definition.output_fields
     schema = None if output is None else Schema(dict(output))
     answer: Any = str if output is None else StructuredDict(dict(cast("dict[str, Any]", output)), name="answer")
     agent: Agent[Engagement, Any] = Agent(
@@ -229,6 +239,7 @@ def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
             return question
         if schema is not None and not isinstance(output, DeferredToolRequests):
             _require(schema, output, "The answer")
+            panel = context.deps.panel
             if panel is not None and (wrong := panel.flaw(cast("Mapping[str, Json]", output))) is not None:
                 raise ModelRetry(wrong)
             unproved = unproven(output.get("claims"), definition.claims, context.deps.proofs)

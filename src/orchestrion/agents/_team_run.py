@@ -25,7 +25,7 @@ from orchestrion.core import (
 )
 from orchestrion.models import Models
 
-from ._engagement import contribution, said_by
+from ._contribution import contribution, said_by
 from ._panel import Panel
 from ._run import run_agent
 from ._seat import ENGAGE, Ledger, Seat
@@ -146,7 +146,7 @@ class _Team:
         given = cast("Mapping[str, Json]", self.call.input.value)
         given_labels = merge_labels([self.call.input.labels, {"/panel": labels} if labels else {}])
         seat = Seat(pattern="panel", colleagues={}, input=self.call.input, limits=self.call.limits, ledger=ledger)
-        return await self._lead(effects, Datum({**given, "panel": panel.value}, given_labels), seat, panel)
+        return await self._lead(effects, Datum({**given, "panel": panel.to_json()}, given_labels), seat, panel)
 
     async def _asked(self, member: Member, key: str, share: int, effects: Effects) -> tuple[Json, Outcome | None]:
         """A member's contribution. One that fails does not keep the others from theirs."""

@@ -11,18 +11,19 @@ from orchestrion.agents import (
     AgentTool,
     Known,
     TeamDefinition,
-    TeamFile,
     read_agent,
     read_team,
 )
-from orchestrion.core import Catalog, Declaration, Json, UserError
+from orchestrion.core import Catalog, Declaration, Json
 from orchestrion.expressions import Expressions
 from orchestrion.functions import read_project_document
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
 from orchestrion.models import Models, PlaybookFile, Routers, RouterSettings, RouterSource, read_playbook
 from orchestrion.project import BadProject, Project
 from orchestrion.spec import Finding
+from orchestrion.tables import Table
 
+from ._files import file_bytes, read_each
 from ._kinds import Kinds
 from ._workflows import Shelf, read_shelf
 
@@ -75,13 +76,12 @@ class Checked:
         """Digests of what decides a run's behaviour beside its document."""
         return {
             "policies": self.gate.version if self.gate else None,
-            "agents": {name: agent.version for name, agent in sorted(self.agents.items())},
-            **({"teams": {name: team.version for name, team in sorted(self.teams.items())}} if self.teams else {}),
-            **(
-                {"tables": {name: table.version for name, table in sorted(self.kinds.tables.items())}}
-                if self.kinds.tables
-                else {}
-            ),
+            "agents": _versions(self.agents),
+            **{
+                kind: _versions(named)
+                for kind, named in (("teams", self.teams), ("tables", self.kinds.tables))
+                if named
+            },
         }
 
     def require_sound(self) -> CedarGate:
@@ -89,6 +89,10 @@ class Checked:
         if self.broken or self.gate is None:
             raise BadProject([finding for finding in self.findings if finding.severity == "error"])
         return self.gate
+
+
+def _versions(named: Mapping[str, AgentDefinition] | Mapping[str, TeamDefinition] | Mapping[str, Table]) -> Json:
+    return {name: one.version for name, one in sorted(named.items())}
 
 
 async def check_project(
@@ -119,17 +123,17 @@ async def check_project(
         members=[file.stem for file in (*project.agents, *project.teams)],
         intents=cache(routers.labels),
     )
-    agents: dict[str, AgentDefinition] = {}
-    for file in project.agents:
-        definition, found = read_agent(_bytes(file), file=project.relative(file), known=replace(known, name=file.stem))
-        findings += found
-        if definition is not None:
-            agents[definition.name] = definition
+    agents, found = read_each(
+        project,
+        project.agents,
+        lambda text, file: read_agent(text, file=file, known=replace(known, name=Path(file).stem)),
+    )
+    findings += found
     teams, found = _read_teams(project, agents)
     findings += found
     gate, found = CedarGate.load(
         [
-            PolicyFile(file=project.relative(file), text=_bytes(file).decode(errors="replace"))
+            PolicyFile(file=project.relative(file), text=file_bytes(file).decode(errors="replace"))
             for file in project.policies
         ],
         Catalogued(
@@ -155,13 +159,9 @@ async def check_project(
 def _read_teams(
     project: Project, agents: Mapping[str, AgentDefinition]
 ) -> tuple[dict[str, TeamDefinition], list[Finding]]:
-    files: dict[str, TeamFile] = {}
-    findings: list[Finding] = []
-    for path in project.teams:
-        file, found = read_team(_bytes(path), file=project.relative(path), name=path.stem)
-        findings += found
-        if file is not None:
-            files[path.stem] = file
+    files, findings = read_each(
+        project, project.teams, lambda text, file: read_team(text, file=file, name=Path(file).stem)
+    )
     teams = {name: file.team for name, file in files.items()}
     for file in files.values():
         findings += file.check(agents, teams)
@@ -170,14 +170,9 @@ def _read_teams(
 
 def read_playbooks(project: Project) -> tuple[dict[str, PlaybookFile], list[Finding]]:
     """The project's playbooks by name."""
-    playbooks: dict[str, PlaybookFile] = {}
-    findings: list[Finding] = []
-    for file in project.playbooks:
-        playbook, found = read_playbook(_bytes(file), name=file.stem, file=project.relative(file))
-        findings += found
-        if playbook is not None:
-            playbooks[file.stem] = playbook
-    return playbooks, findings
+    return read_each(
+        project, project.playbooks, lambda text, file: read_playbook(text, name=Path(file).stem, file=file)
+    )
 
 
 def routers_of(project: Project) -> Routers:
@@ -227,10 +222,3 @@ def _acts_on(tool: AgentTool) -> tuple[str, ...]:
 
 def _in_order(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.column))
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError("unreadable-file", f"{str(file)!r} cannot be read: {error.strerror}.") from None

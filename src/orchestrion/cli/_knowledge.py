@@ -1,5 +1,6 @@
 """`orchestrion knowledge`: index, list and search the project's documents."""
 
+from contextlib import closing
 from pathlib import Path
 
 from rich.markup import escape
@@ -7,7 +8,7 @@ from rich.table import Table
 
 from orchestrion.app import knowledge_of
 from orchestrion.core import Json
-from orchestrion.knowledge import Found, Indexed, Knowledge
+from orchestrion.knowledge import Found, Indexed
 from orchestrion.project import Project
 
 from ._terminal import COMPLETED, FAULTED, err, execute, out, print_json
@@ -19,11 +20,7 @@ _SHOWN = 400
 
 def index(name: str | None, *, project: Path, as_json: bool) -> None:
     async def work() -> int:
-        knowledge = knowledge_of(Project.load(project))
-        try:
-            indexed = _updated(knowledge, name)
-        finally:
-            knowledge.close()
+        indexed = _updated(project, name)
         if as_json:
             print_json({each.base: _json(each) for each in indexed})
         else:
@@ -42,11 +39,7 @@ def index(name: str | None, *, project: Path, as_json: bool) -> None:
 
 def list_bases(name: str | None, *, project: Path, as_json: bool) -> None:
     async def work() -> int:
-        knowledge = knowledge_of(Project.load(project))
-        try:
-            indexed = _updated(knowledge, name)
-        finally:
-            knowledge.close()
+        indexed = _updated(project, name)
         if as_json:
             print_json({each.base: _json(each) for each in indexed})
             return COMPLETED
@@ -65,11 +58,8 @@ def list_bases(name: str | None, *, project: Path, as_json: bool) -> None:
 
 def search(query: str, name: str, k: int, *, project: Path, as_json: bool) -> None:
     async def work() -> int:
-        knowledge = knowledge_of(Project.load(project))
-        try:
+        with closing(knowledge_of(Project.load(project))) as knowledge:
             found = knowledge.search(name, query, k)
-        finally:
-            knowledge.close()
         if as_json:
             passages: list[Json] = [
                 {"cite": each.cite, "id": each.id, "text": each.text, "source": each.source(), "score": score}
@@ -83,8 +73,9 @@ def search(query: str, name: str, k: int, *, project: Path, as_json: bool) -> No
     execute(work, as_json=as_json)
 
 
-def _updated(knowledge: Knowledge, name: str | None) -> list[Indexed]:
-    return [knowledge.update(each) for each in ([name] if name else knowledge.bases)]
+def _updated(project: Path, name: str | None) -> list[Indexed]:
+    with closing(knowledge_of(Project.load(project))) as knowledge:
+        return [knowledge.update(each) for each in ([name] if name else knowledge.bases)]
 
 
 def _tell(found: Found, name: str) -> None:

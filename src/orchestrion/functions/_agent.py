@@ -2,11 +2,13 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import cast
+from typing import TypeVar, cast
 
-from orchestrion.agents import AgentDefinition, Limits, Sessions
+from orchestrion.agents import AgentDefinition, Limits, Sessions, TeamLimits
 from orchestrion.core import Clock, Datum, Declaration, Effects, Invocation, Json, Outcome, UserError, sub_labels
 from orchestrion.models import Models
+
+Bounds = TypeVar("Bounds", Limits, TeamLimits)
 
 _LIMITS: Mapping[str, Json] = {
     "type": "object",
@@ -105,12 +107,9 @@ class Agent:
         return self._agents[name].changed(**changed) if changed else self._agents[name]
 
 
-def tighter(own: Limits, given: Mapping[str, float]) -> Limits:
+def tighter(own: Bounds, given: Mapping[str, float]) -> Bounds:
     """Of two bounds the lower one holds."""
-    usd = [bound for bound in (own.usd, given.get("usd")) if bound is not None]
-    seconds = [bound for bound in (own.seconds, given.get("seconds")) if bound is not None]
-    return Limits(
-        turns=min(own.turns, int(given.get("turns", own.turns))),
-        usd=min(usd) if usd else None,
-        seconds=min(seconds) if seconds else None,
-    )
+    said = own.model_dump()
+    for name, bound in given.items():
+        said[name] = bound if said[name] is None else min(said[name], bound)
+    return type(own).model_validate(said)

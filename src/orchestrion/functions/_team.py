@@ -5,9 +5,11 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from orchestrion.agents import AgentDefinition, TeamCall, TeamDefinition, TeamLimits, team_tree
+from orchestrion.agents import AgentDefinition, TeamCall, TeamDefinition, team_tree
 from orchestrion.core import Clock, Datum, Declaration, Effects, Invocation, Json, Outcome, UserError, sub_labels
 from orchestrion.models import Models
+
+from ._agent import tighter
 
 _MEMBER: Json = {
     "description": "The name of an agent or team, or a group: members with a lead of their own.",
@@ -133,7 +135,7 @@ class Team:
         call = TeamCall(
             tree=team_tree(team, self._agents, self._teams),
             pattern=team.pattern,
-            limits=_tighter(team.limits, cast("Mapping[str, float]", arguments.get("limits") or {})),
+            limits=tighter(team.limits, cast("Mapping[str, float]", arguments.get("limits") or {})),
             input=Datum(arguments["input"], sub_labels(invocation.arguments.labels, "/input")),
             came=tuple(cast("list[str]", arguments.get("came") or ())),
             output=cast("Mapping[str, Json] | None", arguments.get("output")),
@@ -159,11 +161,3 @@ class Team:
                 f"This is no team: {said}.",
                 hint="Name one with `team`, or give `lead` and `members`.",
             ) from None
-
-
-def _tighter(own: TeamLimits, given: Mapping[str, float]) -> TeamLimits:
-    """Of two bounds the lower one holds."""
-    said = own.model_dump()
-    for name, bound in given.items():
-        said[name] = bound if said[name] is None else min(said[name], bound)
-    return TeamLimits.model_validate(said)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, cast
 
-from pydantic_ai.exceptions import CallDeferred, ModelRetry
+from pydantic_ai.exceptions import CallDeferred
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, ToolReturn
 from pydantic_ai.models import ModelRequestContext
 
@@ -28,7 +28,6 @@ from orchestrion.core import (
     Problem,
     UserError,
     canonical_error_type,
-    dump,
 )
 from orchestrion.models import Asked, Audience, Candidate, Voice, cost_of
 
@@ -43,8 +42,6 @@ from ._seat import ENGAGE, Seat
 from ._team import Member
 
 MODEL_FUNCTION = "model:1.0.0"
-GUARD_TRIES = 3
-"""How often an answer may be blocked before the agent fails: it is told why in between."""
 
 
 def turn_of(invocation: Invocation) -> str:
@@ -179,7 +176,7 @@ class Engagement:
                 request.model_request_parameters,
                 run_id=self.effects.run.id,
                 timeout_s=left,
-                voice=None if self.definition.guard is not None else self._voice(number),
+                voice=None if self.definition.guard is not None else self.voice(number),
             )
         except OrchestrionError as error:
             if left is not None and error.code == "model-timeout" and left < candidate.timeout_s:
@@ -217,53 +214,11 @@ class Engagement:
             self.places[call.tool_call_id] = Place(request=number, position=position)
         return response
 
-    def _voice(self, number: int) -> Voice | None:
+    def voice(self, number: int) -> Voice | None:
         """A fallback speaks at the same key: its answer takes the place of the one that failed."""
         if self.audience is None:
             return None
         return Voice(audience=self.audience, run_id=self.effects.run.id, key=f"{self.base}/model/{number}")
-
-    async def guarded(self, answer: Json) -> None:
-        """Have the agent's guard check its answer; only then is it spoken.
-
-        Raises: ModelRetry with the guard's reasons; Faulted `agent-guard` when it was blocked too often.
-        """
-        guard, number = self.definition.guard, self.requests - 1
-        if guard is None:
-            return
-        labels = {"/content": self.heard} if self.heard else {}
-        checked = await self.effects.invoke(
-            Invocation(
-                key=f"{self.base}/model/{number}/guard",
-                task=self.invocation.task,
-                function="guard:1.0.0",
-                arguments=Datum({"policy": guard, "content": answer}, labels),
-            )
-        )
-        verdict = cast("Mapping[str, Json]", checked.output.value)
-        if verdict["verdict"] != "allow":
-            self.blocked += 1
-            found = cast("Sequence[Mapping[str, Json]]", verdict["findings"])
-            said = "; ".join(f"{one['kind']} at {one['where'] or 'the whole'}: {one['why']}" for one in found)
-            if self.blocked >= GUARD_TRIES:
-                raise self._guard_refused(guard, said)
-            raise ModelRetry(f"The answer may not leave: {said}. Answer without it.")
-        voice = self._voice(number) if self.fresh == number else None
-        if voice is not None and (speech := voice.begin()) is not None:
-            speech.say(answer) if isinstance(answer, str) else speech.say(dump(answer), "json")
-
-    def _guard_refused(self, guard: str, said: str) -> Faulted:
-        return Faulted(
-            Problem(
-                type=ERROR_TYPES["authorization"],
-                status=403,
-                title="Guard refused the answer",
-                detail=f"The guard {guard!r} let none of {self.blocked} answers of the agent {self.definition.name!r} pass: {said}.",
-                instance=self.invocation.task,
-                code="agent-guard",
-                hint="The answers are in the record. Change the agent's instructions, or what the guard allows.",
-            )
-        )
 
     def _require_room(self) -> None:
         limits = self.definition.limits

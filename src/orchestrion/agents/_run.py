@@ -48,6 +48,7 @@ from ._answer import with_fields
 from ._claims import proven, unproven
 from ._definition import AgentDefinition, AgentTool
 from ._engagement import Engagement, turn_of
+from ._guarded import guarded
 from ._offers import described
 from ._panel import PANEL_FIELDS, Panel
 from ._seat import Seat
@@ -235,7 +236,7 @@ def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
     async def check_answer(context: RunContext[Engagement], output: Any) -> Any:
         if isinstance(output, _Question):
             question: Json = {"reply": output.question, "asks": True}
-            await context.deps.guarded(question)
+            await guarded(context.deps, question)
             return question
         if schema is not None and not isinstance(output, DeferredToolRequests):
             _require(schema, output, "The answer")
@@ -246,7 +247,7 @@ def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
             if unproved:
                 raise ModelRetry(f"The answer claims what is not proven: {'; '.join(unproved)}")
         if not isinstance(output, DeferredToolRequests):
-            await context.deps.guarded(cast("Json", output))
+            await guarded(context.deps, cast("Json", output))
         return output
 
     return agent

@@ -60,12 +60,13 @@ async def accept(desk: Path, messages: Path) -> None:
         batch = open_rows(messages, document, app.project.settings.batches[document.name], {"message": "text"})
 
         async def begin(row: Row) -> None:
+            chosen = await app.versions.working(document, None)
             run = await app.workflows.pin(
                 document,
                 run_id=new_id(),
                 value=row.value,
                 labels=labels_from(document.metadata.get("labels")),
-                versions=app.checked.versions(),
+                versions=chosen.versions,
             )
             await app.journal.start(replace(run, start_key=f"row {row.number}", batch="all", row=row.number))
 

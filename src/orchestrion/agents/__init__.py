@@ -137,7 +137,7 @@ from ._definition import (
 from ._read import Known, agent_schema, parse_agent, read_agent
 from ._seat import ENGAGE
 from ._sessions import Sessions, SessionSummary, SessionTurn
-from ._team import TeamCall, TeamDefinition, TeamFile, TeamLimits, read_team, team_schema, team_tree
+from ._team import Group, TeamCall, TeamDefinition, TeamFile, TeamLimits, read_team, team_schema, team_tree
 
 if TYPE_CHECKING:
     from ._run import run_agent
@@ -149,6 +149,7 @@ __all__ = [
     "AgentDefinition",
     "AgentTool",
     "FunctionTarget",
+    "Group",
     "HttpTarget",
     "Known",
     "Limits",

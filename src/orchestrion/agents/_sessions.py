@@ -1,13 +1,11 @@
 """Conversations that outlive a run: kept in the store, one engagement at a time, added to exactly once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import cast
 
 from orchestrion.core import Clock, Json, SystemClock, TransientError, UserError, dump, parse
-from orchestrion.store import Connection
-
-T = TypeVar("T")
+from orchestrion.store import Connection, Storage
 
 TURNS = 20
 """Of a session, the last ones are kept and shown to the model."""
@@ -36,13 +34,6 @@ from sessions order by sessions.updated_at desc, sessions.name, sessions.agent l
 """
 _SHOW = "select agent, number, run_id, at, messages, labels from session_turns where name = ? order by agent, number"
 _DELETE = "delete from sessions where name = ?"
-
-
-class Storage(Protocol):
-    """The journal, which owns the one way into the store."""
-
-    async def look(self, work: Callable[[Connection], T]) -> T: ...
-    async def change(self, work: Callable[[Connection], T]) -> T: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

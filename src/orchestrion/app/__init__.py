@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._add_model import add_model
-    from ._app import App, Rooms, conduct, open_app, open_rooms, require_input, require_role
+    from ._app import App, conduct, open_app, require_input, require_role
     from ._batch import Row, RowFile, open_rows
     from ._costs import Grouping, Spent, costs, waiting_for_models
     from ._dry import Rehearsal, rehearse
@@ -15,26 +15,34 @@ if TYPE_CHECKING:
     from ._knowledge import knowledge_of
     from ._process import run_process
     from ._project import Checked, routers_of
+    from ._release import WORKING, Released, changes_between, registry_of, release, resolve, roll_back
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
+    from ._rooms import Rooms, open_rooms
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
     from ._trial import try_model
+    from ._versions import Chosen, Versions
 
 __all__ = [
+    "WORKING",
     "App",
     "Checked",
+    "Chosen",
     "FolderWatch",
     "Grouping",
     "Kinds",
     "Mode",
     "PutAway",
     "Rehearsal",
+    "Released",
     "Rooms",
     "Row",
     "RowFile",
     "Spent",
     "StandBy",
+    "Versions",
     "Watched",
     "add_model",
+    "changes_between",
     "check_store",
     "conduct",
     "copy_store",
@@ -50,12 +58,16 @@ __all__ = [
     "pause",
     "planned_on",
     "predictor_source",
+    "registry_of",
     "rehearse",
+    "release",
     "require_input",
     "require_role",
+    "resolve",
     "resume",
     "retain",
     "retention_of",
+    "roll_back",
     "routers_of",
     "run_process",
     "scheduled",
@@ -67,7 +79,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("App", "Rooms", "conduct", "open_app", "open_rooms", "require_input", "require_role"), "_app"),
+    **dict.fromkeys(("App", "conduct", "open_app", "require_input", "require_role"), "_app"),
+    **dict.fromkeys(("Rooms", "open_rooms"), "_rooms"),
+    **dict.fromkeys(("Chosen", "Versions"), "_versions"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
@@ -80,6 +94,9 @@ _HOMES = {
     "add_model": "_add_model",
     "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
+    **dict.fromkeys(
+        ("WORKING", "Released", "changes_between", "registry_of", "release", "resolve", "roll_back"), "_release"
+    ),
     **dict.fromkeys(("keep_retaining", "retain", "retention_of", "vacuum_store"), "_retention"),
 }
 

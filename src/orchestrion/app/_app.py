@@ -1,12 +1,12 @@
 """The application: a project opened, its rooms wired to each other."""
 
+import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrion.agents import AgentDefinition, Sessions, TeamDefinition
 from orchestrion.core import (
     Answer,
     Catalog,
@@ -23,23 +23,21 @@ from orchestrion.core import (
     UserError,
     new_id,
 )
-from orchestrion.egress import Egress
 from orchestrion.engine import DryRun, Engine, Limits, Outside
-from orchestrion.expressions import Expressions
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import DurableJournal
-from orchestrion.models import Audience, Listener, Models, PlaybookFile, Routers, Slots
+from orchestrion.models import Audience, Listener, Routers, Slots
 from orchestrion.project import Project
+from orchestrion.registry import Registry
 from orchestrion.spec import Document
 
-from ._functions import catalog_of
+from ._capture import capture
 from ._journals import Mode, StandBy, open_journal
-from ._kinds import read_kinds
-from ._knowledge import knowledge_of
-from ._models import model_settings, retiring
-from ._project import Checked, check_project, read_playbooks, routers_of
+from ._project import Checked
+from ._rooms import Rooms, open_rooms
 from ._telemetry import observing
 from ._triggers import Triggers
+from ._versions import Chosen, Versions
 from ._workflows import Workflows, input_labels
 
 
@@ -52,6 +50,7 @@ class App:
     journal: Journal
     engine: Engine
     workflows: Workflows
+    versions: Versions
     catalog: Catalog
     routers: Routers
     audience: Audience
@@ -65,7 +64,7 @@ class App:
 
     async def start(
         self,
-        document: Document,
+        chosen: Document | Chosen,
         value: Json,
         *,
         start_key: str | None = None,
@@ -73,17 +72,20 @@ class App:
         row: int | None = None,
         subject: str | None = None,
     ) -> Run:
-        """Accept a run of this version. A used `start_key` gives the run that used it.
+        """Accept a run of the working files' document, or of a chosen version. A used `start_key` gives the run that used it.
 
         Raises: UserError `schema-mismatch` before anything is stored.
         """
+        document = chosen if isinstance(chosen, Document) else chosen.document
         require_input(document, value)
+        if isinstance(chosen, Document):
+            chosen = await self.versions.working(chosen, subject)
         run = await self.workflows.pin(
             document,
             run_id=new_id(),
             value=value,
             labels=input_labels(document),
-            versions=self.checked.versions(),
+            versions=chosen.versions,
         )
         return await self.engine.start(replace(run, start_key=start_key, batch=batch, row=row, subject=subject))
 
@@ -92,13 +94,18 @@ class App:
         return self.audience.listen(run_id)
 
     async def rerun(self, run: Run, task: str, *, subject: str | None = None) -> Run:
-        """A new run that takes over what came before `task` in the outermost list. Raises: UserError `unknown-task`."""
+        """A new run that takes over what came before `task` in the outermost list. Raises: UserError `unknown-task`.
+
+        It is of the working files, unless the workflow itself has changed since: then of the run's own version.
+        """
         document = await self.workflows.document(run.digest)
         index = next((i for i, each in enumerate(document.tasks) if each.name == task), None)
         if index is None:
             known = ", ".join(each.name for each in document.tasks)
             raise UserError("unknown-task", f"{document.id} has no task {task!r} in its outermost list: {known}.")
         kept = [entry for entry in await self.journal.entries(run.id) if _is_before(entry, index)]
+        of_now = self.versions.has(document)
+        versions = (await self.versions.working(document, subject)).versions if of_now else run.versions
         copied = replace(
             run,
             id=new_id(),
@@ -117,7 +124,7 @@ class App:
             parent_key=None,
             root_id=None,
             copied_from=run.id,
-            versions=self.checked.versions(),
+            versions=versions,
             subject=subject,
             created_at=self.clock.now(),
             started_at=None,
@@ -179,95 +186,6 @@ def require_role(project: Project, request: Request, user: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rooms:
-    """What checking a project and running it have in common."""
-
-    project: Project
-    checked: Checked
-    expressions: Expressions
-    catalog: Catalog
-    routers: Routers
-    models: Models
-    sessions: Sessions
-
-
-@asynccontextmanager
-async def open_rooms(
-    path: Path, *, workflows: Sequence[Path] | None = None, clock: Clock | None = None
-) -> AsyncGenerator[Rooms]:
-    """Everything but the store and the engine. What is wrong with the files stands in `checked.findings`.
-
-    Raises: BadProject when `orchestrion.yaml` itself is wrong.
-    """
-    clock = clock or SystemClock()
-    project = Project.load(path)
-    async with AsyncExitStack() as stack:
-        expressions = await stack.enter_async_context(Expressions())
-        egress = await stack.enter_async_context(_egress_of(project))
-        playbooks, found = read_playbooks(project)
-        kinds, others = read_kinds(project)
-        routers = routers_of(project)
-        models = _models_of(project, egress, playbooks, routers, clock)
-        agents: dict[str, AgentDefinition] = {}
-        teams: dict[str, TeamDefinition] = {}
-        sessions = Sessions()
-        knowledge = knowledge_of(project)
-        stack.callback(knowledge.close)
-        catalog = catalog_of(
-            project,
-            egress=egress,
-            models=models,
-            routers=routers,
-            agents=agents,
-            teams=teams,
-            knowledge=knowledge,
-            kinds=kinds,
-            sessions=sessions,
-            clock=clock,
-            stack=stack,
-        )
-        checked = await check_project(
-            project,
-            catalog=catalog,
-            models=models,
-            routers=routers,
-            playbooks=playbooks,
-            kinds=kinds,
-            expressions=expressions,
-            workflows=workflows,
-        )
-        agents.update(checked.agents)
-        teams.update(checked.teams)
-        yield Rooms(
-            project=project,
-            checked=replace(checked, findings=[*retiring(project, clock), *found, *others, *checked.findings]),
-            expressions=expressions,
-            catalog=catalog,
-            routers=routers,
-            models=models,
-            sessions=sessions,
-        )
-
-
-def _egress_of(project: Project) -> Egress:
-    settings = project.settings
-    return Egress(settings.egress.allow, timeout_s=settings.egress.timeout_s, traced=settings.telemetry is not None)
-
-
-def _models_of(
-    project: Project, egress: Egress, playbooks: Mapping[str, PlaybookFile], routers: Routers, clock: Clock
-) -> Models:
-    return Models(
-        model_settings(project),
-        http=egress.client2,
-        secrets=project.secrets(),
-        playbooks={name: file.playbook for name, file in playbooks.items()},
-        clock=clock,
-        routers=routers,
-    )
-
-
 @asynccontextmanager
 async def open_app(
     path: Path,
@@ -297,29 +215,42 @@ async def conduct(
 ) -> AsyncGenerator[App]:
     """An engine over a journal; with `dry`, one that performs nothing. Raises: BadProject for a project that is not sound."""
     project = rooms.project
-    pinned = Workflows(rooms.checked.shelf, journal, Interpreter(rooms.expressions), clock)
+    interpreter = Interpreter(rooms.shared.expressions)
+    pinned = Workflows(rooms.checked.shelf, journal, interpreter, clock)
     limits = project.settings.limits
     async with AsyncExitStack() as stack:
-        slots = Slots(clock, journal if isinstance(journal, DurableJournal) else None)
+        durable = journal if isinstance(journal, DurableJournal) else None
+        slots = Slots(clock, durable)
         stack.push_async_callback(slots.close)
         rooms.models.share(slots)
-        if isinstance(journal, DurableJournal):
-            rooms.sessions.open(journal, clock)
-        engine = Engine(
-            journal=journal,
-            interpret=pinned.interpret,
-            outside=Outside(
-                catalog=rooms.catalog,
-                gate=rooms.checked.require_sound(),
-                workflows=pinned,
+        if durable is not None:
+            rooms.shared.sessions.open(durable, clock)
+
+        def outside_of(version: Rooms) -> Outside:
+            return Outside(
+                catalog=version.catalog,
+                gate=version.checked.require_sound(),
+                workflows=Workflows(version.checked.shelf, journal, interpreter, clock),
                 secrets=project.secrets(),
                 random=random.SystemRandom().random,
                 express=mode == "express",
-            ),
+            )
+
+        versions = Versions(
+            rooms,
+            await asyncio.to_thread(capture, project, rooms.checked, rooms.catalog),
+            registry=Registry(durable, clock) if durable is not None else None,
+            make=outside_of,
+            stack=stack,
+        )
+        engine = Engine(
+            journal=journal,
+            interpret=pinned.interpret,
+            outside=versions.outside,
             clock=clock,
             semantics=SEMANTICS,
             limits=Limits(concurrency=limits.concurrency, backlog=limits.backlog),
-            routing=None if dry else Triggers(rooms.checked.shelf, pinned, rooms.expressions, rooms.checked.versions()),
+            routing=None if dry else Triggers(pinned, rooms.shared.expressions, versions),
             observe=None if mode == "join" or dry else stack.enter_context(observing(project)),
             dry=dry,
             lifecycle=project.settings.lifecycle and dry is None,
@@ -332,6 +263,7 @@ async def conduct(
             journal=journal,
             engine=engine,
             workflows=pinned,
+            versions=versions,
             catalog=rooms.catalog,
             routers=rooms.routers,
             audience=rooms.models.audience,

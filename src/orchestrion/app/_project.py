@@ -21,7 +21,6 @@ from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, Pol
 from orchestrion.models import Models, PlaybookFile, Routers, RouterSettings, RouterSource, read_playbook
 from orchestrion.project import BadProject, Project
 from orchestrion.spec import Finding
-from orchestrion.tables import Table
 
 from ._files import file_bytes, read_each
 from ._kinds import Kinds
@@ -65,6 +64,8 @@ class Checked:
     teams: Mapping[str, TeamDefinition]
     playbooks: Mapping[str, PlaybookFile]
     kinds: Kinds
+    catalogued: Catalogued
+    """What policies can name."""
     gate: CedarGate | None
     findings: Sequence[Finding]
 
@@ -72,27 +73,11 @@ class Checked:
     def broken(self) -> bool:
         return any(finding.severity == "error" for finding in self.findings)
 
-    def versions(self) -> Json:
-        """Digests of what decides a run's behaviour beside its document."""
-        return {
-            "policies": self.gate.version if self.gate else None,
-            "agents": _versions(self.agents),
-            **{
-                kind: _versions(named)
-                for kind, named in (("teams", self.teams), ("tables", self.kinds.tables))
-                if named
-            },
-        }
-
     def require_sound(self) -> CedarGate:
         """Raises: BadProject with every finding."""
         if self.broken or self.gate is None:
             raise BadProject([finding for finding in self.findings if finding.severity == "error"])
         return self.gate
-
-
-def _versions(named: Mapping[str, AgentDefinition] | Mapping[str, TeamDefinition] | Mapping[str, Table]) -> Json:
-    return {name: one.version for name, one in sorted(named.items())}
 
 
 async def check_project(
@@ -105,8 +90,12 @@ async def check_project(
     kinds: Kinds,
     expressions: Expressions,
     workflows: Sequence[Path] | None = None,
+    nameable: Json = None,
 ) -> Checked:
-    """Read workflows, agents and policies, and check them against each other. `workflows` in place of the project's own."""
+    """Read workflows, agents and policies, and check them against each other. `workflows` in place of the project's own.
+
+    `nameable`: for a version kept apart, what there was for policies and playbooks to name; it has what one workflow uses.
+    """
     declarations = list(catalog.declarations())
     files = project.workflows if workflows is None else workflows
     shelf, findings = await read_shelf(project, files, declarations, expressions)
@@ -120,7 +109,7 @@ async def check_project(
         document=lambda place: read_project_document(project.root, place),
         functions=catalog.resolve,
         guards=list(project.settings.guards),
-        members=[file.stem for file in (*project.agents, *project.teams)],
+        members=None if nameable else [file.stem for file in (*project.agents, *project.teams)],
         intents=cache(routers.labels),
     )
     agents, found = read_each(
@@ -131,19 +120,21 @@ async def check_project(
     findings += found
     teams, found = _read_teams(project, agents)
     findings += found
+    catalogued = Catalogued(
+        actions=_actions(declarations, agents.values()),
+        agents=list(agents),
+        workflows=sorted({document.id for document in shelf.documents}),
+        connections=list(project.settings.connections),
+        roles=project.settings.roles,
+        users=project.settings.users,
+    )
+    catalogued = catalogued.as_of(nameable) if nameable else catalogued
     gate, found = CedarGate.load(
         [
             PolicyFile(file=project.relative(file), text=file_bytes(file).decode(errors="replace"))
             for file in project.policies
         ],
-        Catalogued(
-            actions=_actions(declarations, agents.values()),
-            agents=list(agents),
-            workflows=sorted({document.id for document in shelf.documents}),
-            connections=list(project.settings.connections),
-            roles=project.settings.roles,
-            users=project.settings.users,
-        ),
+        catalogued,
     )
     return Checked(
         shelf=shelf,
@@ -151,6 +142,7 @@ async def check_project(
         teams=teams,
         playbooks=playbooks,
         kinds=kinds,
+        catalogued=catalogued,
         gate=gate,
         findings=_in_order([*findings, *found]),
     )
@@ -190,7 +182,7 @@ def routers_of(project: Project) -> Routers:
         )
         for name, router in project.settings.routers.items()
     }
-    return Routers(sources, folder=project.root / ".orchestrion" / "routers")
+    return Routers(sources, folder=project.at_home / ".orchestrion" / "routers")
 
 
 def _actions(declarations: Iterable[Declaration], agents: Iterable[AgentDefinition]) -> list[ActionDeclaration]:

@@ -40,14 +40,16 @@ def scheduler_of(app: App, on_fired: Callable[[Fired], None]) -> Scheduler:
 
 
 async def _pinned(app: App, document: Document, run_id: str, at: float) -> Run:
+    subject = f"Schedule::{document.id}"
+    chosen = await app.versions.choose(document.id, subject)
     run = await app.workflows.pin(
-        document,
+        chosen.document,
         run_id=run_id,
         value=_scheduled(document).input_at(at),
-        labels=input_labels(document),
-        versions=app.checked.versions(),
+        labels=input_labels(chosen.document),
+        versions=chosen.versions,
     )
-    return replace(run, subject=f"Schedule::{document.id}")
+    return replace(run, subject=subject)
 
 
 async def fire(app: App, workflow: str, *, subject: str, advance: bool) -> Run:

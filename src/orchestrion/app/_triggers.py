@@ -1,6 +1,6 @@
-"""What events start: the workflows of the shelf that have `schedule.on`, the newest version of each."""
+"""What events start: the workflows that have `schedule.on`, in the version that new runs get."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from orchestrion.core import (
@@ -17,21 +17,18 @@ from orchestrion.engine import LIFECYCLE, Fit
 from orchestrion.interpreter import Evaluator, Started, values_of
 from orchestrion.spec import Document
 
-from ._workflows import Shelf, Workflows, input_labels
+from ._versions import Versions
+from ._workflows import Workflows, input_labels
 
 
 class Triggers:
-    """The routing of an engine: filters by the evaluator, starts by the shelf."""
+    """The routing of an engine: filters by the evaluator, starts by the versions."""
 
-    def __init__(self, shelf: Shelf, workflows: Workflows, evaluator: Evaluator, versions: Json) -> None:
+    def __init__(self, workflows: Workflows, evaluator: Evaluator, versions: Versions) -> None:
         self._workflows = workflows
         self._evaluator = evaluator
         self._versions = versions
-        self._started = [
-            (document, Started(document.trigger, evaluator))
-            for document in _newest(shelf)
-            if document.trigger is not None
-        ]
+        self._known: dict[str, Started] = {}
 
     async def values(self, wanted: EventFilter, event: Event) -> Sequence[Json] | None:
         return await values_of(wanted, event, self._evaluator)
@@ -39,9 +36,14 @@ class Triggers:
     async def fits(self, event: Event) -> tuple[Sequence[Fit], Sequence[str]]:
         found: list[Fit] = []
         wrong: list[str] = []
-        for document, started in self._started:
+        for document in await self._versions.documents():
+            if document.trigger is None:
+                continue
             if event.type.startswith(LIFECYCLE) and event.source == f"/workflows/{document.id}":
                 continue  # a workflow that begins by its own end would never stop
+            if document.digest not in self._known:
+                self._known[document.digest] = Started(document.trigger, self._evaluator)
+            started = self._known[document.digest]
             try:
                 options = await started.by(event)
             except OrchestrionError as error:
@@ -55,20 +57,16 @@ class Triggers:
     def _starting(self, document: Document, started: Started) -> Callable[[Sequence[Event]], Awaitable[Run]]:
         async def start(events: Sequence[Event]) -> Run:
             given = started.input(events)
-            run = await self._workflows.pin(
-                document,
-                run_id=new_id(),
-                value=given.value,
-                labels=merge_labels([given.labels, input_labels(document)]),
-                versions=self._versions,
-            )
             names = fingerprint([[event.source, event.id] for event in events])
             subject = f"Event::{events[-1].type}"
+            chosen = await self._versions.choose(document.id, subject)
+            run = await self._workflows.pin(
+                chosen.document,
+                run_id=new_id(),
+                value=given.value,
+                labels=merge_labels([given.labels, input_labels(chosen.document)]),
+                versions=chosen.versions,
+            )
             return replace(run, start_key=f"event:{document.digest}:{names}", subject=subject)
 
         return start
-
-
-def _newest(shelf: Shelf) -> Iterable[Document]:
-    """Older versions of a workflow that the project still has do not start any more."""
-    return [shelf.named(name) for name in sorted({document.id for document in shelf.documents})]

@@ -57,7 +57,7 @@ async def _checks(path: Path) -> AsyncGenerator[Check]:
     try:
         project = Project.load(path)
         async with open_rooms(path) as rooms:
-            (answer,) = await rooms.expressions.evaluate(["1 + 1"], {".": None})
+            (answer,) = await rooms.shared.expressions.evaluate(["1 + 1"], {".": None})
             yield Check(what="expressions", health="ok" if answer == 2 else "broken", detail="jq answers, confined")
             errors = [finding for finding in rooms.checked.findings if finding.severity == "error"]
             yield Check(

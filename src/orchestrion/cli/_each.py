@@ -11,9 +11,8 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from orchestrion.app import App, Row, RowFile, open_rows
+from orchestrion.app import App, Chosen, Row, RowFile, open_rows
 from orchestrion.core import Json, Quarantined, RequestStatus, Run, RunStatus
-from orchestrion.spec import Document
 
 from ._terminal import COMPLETED, FAULTED, SYMBOLS, WAITING, err, out, print_json
 
@@ -27,6 +26,7 @@ FOREIGN_S = 0.5
 @dataclass(kw_only=True)
 class Batch:
     app: App
+    chosen: Chosen
     file: RowFile
     name: str
     subject: str
@@ -36,13 +36,14 @@ class Batch:
 
     @classmethod
     async def open(
-        cls, app: App, document: Document, path: Path, overrides: Mapping[str, str], *, again: bool, subject: str
+        cls, app: App, chosen: Chosen, path: Path, overrides: Mapping[str, str], *, again: bool, subject: str
     ) -> "Batch":
         """The batch of this file and version: a new one, the one begun before, or (`again`) another one."""
         settings = app.project.settings.batches
+        document = chosen.document
         file = open_rows(path, document, settings.get(document.name) or settings.get(document.id), overrides)
         name = await _generation(app, file.batch, again=again)
-        return cls(app=app, file=file, name=name, subject=subject)
+        return cls(app=app, chosen=chosen, file=file, name=name, subject=subject)
 
     async def run(self, *, as_json: bool) -> int:
         """All rows, a bounded number at a time. Returns the exit code."""
@@ -82,7 +83,7 @@ class Batch:
     async def _one(self, row: Row, places: asyncio.Semaphore, advance: "Advance") -> None:
         try:
             run = await self.app.start(
-                self.file.document,
+                self.chosen,
                 row.value,
                 start_key=f"batch:{self.name}:{row.number}",
                 batch=self.name,

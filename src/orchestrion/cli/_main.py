@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ._ai import knowledge, models, predictor, router, sessions
+from ._management import deploy, rollback, versions
 from ._options import HERE, As, Each, Input, Json, Mocks, Project, RequestId, RunId, Scheduled
 
 app = typer.Typer(
@@ -26,6 +27,9 @@ app.add_typer(runs, name="runs")
 app.add_typer(approvals, name="approvals")
 app.add_typer(events, name="events")
 app.add_typer(schedules, name="schedules")
+app.add_typer(versions, name="versions")
+app.command()(deploy)
+app.command()(rollback)
 app.add_typer(models, name="models")
 app.add_typer(sessions, name="sessions")
 app.add_typer(router, name="router")
@@ -84,6 +88,10 @@ def run(
         typer.Option("--dry", help="Perform nothing: say what it would do, what policy says, and how it would end."),
     ] = False,
     mocks: Mocks = None,
+    version: Annotated[
+        str | None,
+        typer.Option(help="A version: its digest, an alias, or `working`: the files as they are.", metavar="VERSION"),
+    ] = None,
     project: Project = HERE,
     user: As = None,
     as_json: Json = False,
@@ -105,6 +113,7 @@ def run(
             "--express": express,
             "--again": again,
             "--map": mapping,
+            "--version": version,
         }
         run_dry(
             workflow,
@@ -116,9 +125,19 @@ def run(
             as_json=as_json,
         )
     elif each is not None:
-        run_each(workflow, each, mapping or [], again=again, project=project, user=user, as_json=as_json)
+        run_each(workflow, each, mapping or [], version, again=again, project=project, user=user, as_json=as_json)
     else:
-        run(workflow, value, key=key, express=express, follow=follow, project=project, user=user, as_json=as_json)
+        run(
+            workflow,
+            value,
+            key=key,
+            version=version,
+            express=express,
+            follow=follow,
+            project=project,
+            user=user,
+            as_json=as_json,
+        )
 
 
 @app.command()

@@ -1,16 +1,18 @@
 """`orchestrion run`: one run, or one for each row of a file."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from orchestrion.app import App, open_app
+from orchestrion.app import App, Chosen, open_app, resolve
 from orchestrion.core import UserError
 from orchestrion.project import Project
+from orchestrion.registry import bundle_of, short
 from orchestrion.spec import Document
 
 from ._each import Batch
 from ._follow import following
 from ._telling import brief, tell
-from ._terminal import execute, exit_code, print_json, read_value, user_name
+from ._terminal import err, execute, exit_code, print_json, read_value, user_name
 
 
 def run(
@@ -18,6 +20,7 @@ def run(
     value: str | None,
     *,
     key: str | None,
+    version: str | None,
     express: bool,
     follow: bool,
     project: Path,
@@ -28,9 +31,9 @@ def run(
         given = read_value(value, "The input")
         where, files = place(workflow, project)
         async with open_app(where, mode="express" if express else "own", workflows=files) as app:
-            document = document_of(app, workflow)
+            chosen = await chosen_by(app, workflow, version, user_name(user))
             async with following(app, wanted=follow):
-                started = await app.start(document, given if value else {}, start_key=key, subject=user_name(user))
+                started = await app.start(chosen, given if value else {}, start_key=key, subject=user_name(user))
                 ended = await app.engine.settle(started.id, events=True)
             if as_json:
                 print_json(brief(ended))
@@ -42,14 +45,22 @@ def run(
 
 
 def run_each(
-    workflow: str, file: Path, mapping: list[str], *, again: bool, project: Path, user: str | None, as_json: bool
+    workflow: str,
+    file: Path,
+    mapping: list[str],
+    version: str | None,
+    *,
+    again: bool,
+    project: Path,
+    user: str | None,
+    as_json: bool,
 ) -> None:
     async def work() -> int:
         overrides = read_mapping(mapping)
         where, files = place(workflow, project)
         async with open_app(where, workflows=files) as app:
-            document = document_of(app, workflow)
-            batch = await Batch.open(app, document, file, overrides, again=again, subject=user_name(user))
+            chosen = await chosen_by(app, workflow, version, user_name(user))
+            batch = await Batch.open(app, chosen, file, overrides, again=again, subject=user_name(user))
             return await batch.run(as_json=as_json)
 
     execute(work, as_json=as_json)
@@ -74,6 +85,24 @@ def document_of(app: App, workflow: str) -> Document:
             if known == name:
                 return next(d for d in app.checked.shelf.documents if d.digest == digest)
     return app.checked.shelf.named(workflow)
+
+
+async def chosen_by(app: App, workflow: str, version: str | None, by: str) -> Chosen:
+    """The version to run: as told; of a file, the file as it is; of a name, the one in production, if there is one."""
+    if version is not None and not Path(workflow).is_file():
+        bundle = await resolve(app, version, workflow)
+        return await app.versions.version(bundle)
+    if Path(workflow).is_file() or app.versions.registry is None:
+        return await app.versions.working(document_of(app, workflow), by)
+    chosen = await app.versions.choose(workflow, by)
+    with suppress(UserError):  # the workflow may be in production and no longer among the files
+        working = document_of(app, workflow)
+        if app.versions.bundle(working).digest != bundle_of(chosen.versions):
+            err.print(
+                f"[dim]Running {short(bundle_of(chosen.versions) or '')}, which is in production; the files differ. "
+                "`--version working` runs them, `orchestrion deploy` makes them the ones that run.[/]"
+            )
+    return chosen
 
 
 def read_mapping(mapping: list[str]) -> dict[str, str]:

@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 Interpret = Callable[[Run, Effects], Awaitable[Datum]]
 """Walks a run's workflow from its beginning over the given effects, and returns its output."""
 
+OutsideOf = Callable[[Run], Awaitable[Outside]]
+"""What a run of its version is made of. Raises: UserError when that version cannot be used any more; the run then faults."""
+
 Observe = Callable[[Run, Sequence[Write]], None]
 """Told of everything that a run has written, once it is durable. It must be quick, and must not raise."""
 
@@ -89,7 +92,7 @@ class Engine:
         *,
         journal: Journal,
         interpret: Interpret,
-        outside: Outside,
+        outside: Outside | OutsideOf,
         clock: Clock,
         semantics: int,
         limits: Limits,
@@ -471,7 +474,12 @@ class Engine:
 
     async def _advance(self, walk: Walk) -> Run:
         """Walk the workflow once, and write how it ended."""
-        effects = effects_over(walk, self._outside, self._dry)
+        try:
+            outside = self._outside if isinstance(self._outside, Outside) else await self._outside(walk.run)
+        except UserError as error:
+            walk.main = None
+            return await finish(walk, RunStatus.FAULTED, error=error)
+        effects = effects_over(walk, outside, self._dry)
         try:
             if walk.cancelled_by is not None:
                 return await finish_cancelled(walk)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from orchestrion.core import BugError, Json
 
@@ -38,6 +39,33 @@ class Catalogued:
     """In order of increasing power; each may approve what those before it may."""
     users: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     """User → roles."""
+
+    def to_json(self) -> Json:
+        """What there is to name, without users: who somebody is does not depend on a version."""
+        return {
+            "actions": [
+                {"name": each.name, "input": each.input_schema, "resources": list(each.resource_types)}
+                for each in self.actions
+            ],
+            "agents": list(self.agents),
+            "workflows": list(self.workflows),
+            "roles": list(self.roles),
+        }
+
+    def as_of(self, said: Json) -> "Catalogued":
+        """What there was to name when `said` was written, for the users there are now."""
+        then = cast("dict[str, list[Any]]", said)
+        gone = [role for role in then["roles"] if role not in self.roles]
+        return Catalogued(
+            actions=[
+                ActionDeclaration(name=each["name"], input_schema=each["input"], resource_types=each["resources"])
+                for each in then["actions"]
+            ],
+            agents=then["agents"],
+            workflows=then["workflows"],
+            roles=(*gone, *self.roles),
+            users=self.users,
+        )
 
     def known(self, entity_type: str) -> Sequence[str] | None:
         """The ids that exist of a type; None where any id may be meant."""

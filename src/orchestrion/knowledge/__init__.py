@@ -33,11 +33,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._folder import files_of
     from ._index import FileNote, Found, Indexed, Knowledge
     from ._passages import Passage
     from ._settings import Base, Place, knowledge_bases
 
-__all__ = ["Base", "FileNote", "Found", "Indexed", "Knowledge", "Passage", "Place", "knowledge_bases"]
+__all__ = ["Base", "FileNote", "Found", "Indexed", "Knowledge", "Passage", "Place", "files_of", "knowledge_bases"]
 
 _HOMES = {
     "Base": "_settings",
@@ -47,6 +48,7 @@ _HOMES = {
     "Knowledge": "_index",
     "Passage": "_passages",
     "Place": "_settings",
+    "files_of": "_folder",
     "knowledge_bases": "_settings",
 }
 

@@ -117,6 +117,11 @@ class Models:
         self.slots = slots
         self._known.clear()
 
+    def join(self, others: "Models") -> None:
+        """Keep limits together with them, and speak to who listens to them. Before anything is asked."""
+        self.audience = others.audience
+        self.share(others.slots)
+
     def candidates(self, names: Sequence[str], playbook: Playbook | None = None) -> list[Candidate]:
         """The models of these names and their fallbacks, each once. `playbook` is what `playbook` alone means.
 

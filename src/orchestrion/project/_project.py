@@ -41,6 +41,8 @@ class Project:
     root: Path
     """Absolute."""
     settings: Settings
+    home: Path | None = None
+    """For a version kept apart from it: the folder of the project itself, where its data, secrets and store are."""
     workflows: tuple[Path, ...] = ()
     agents: tuple[Path, ...] = ()
     teams: tuple[Path, ...] = ()
@@ -82,13 +84,22 @@ class Project:
         findings += _missing_files(root, settings, source)
         return (None if findings else _found(root, settings)), findings
 
+    def pinned(self, folder: Path, settings: Settings) -> "Project":
+        """An earlier version of this project, whose files stand in `folder`."""
+        return _found(folder, settings, home=self.at_home)
+
+    @property
+    def at_home(self) -> Path:
+        """Where its data, secrets and store are."""
+        return self.home or self.root
+
     @property
     def name(self) -> str:
-        return self.settings.name or self.root.name
+        return self.settings.name or self.at_home.name
 
     def secrets(self, environ: Mapping[str, str] | None = None) -> ProjectSecrets:
         """Its secrets, from `environ` (this process's by default) and files."""
-        return ProjectSecrets(self.settings.secrets, root=self.root, environ=environ)
+        return ProjectSecrets(self.settings.secrets, root=self.at_home, environ=environ)
 
     def store_url(self, secrets: Secrets) -> str:
         """SQLAlchemy URL of where runs are kept. Raises: UserError about a secret."""
@@ -98,7 +109,7 @@ class Project:
     def blobs_url(self) -> str | None:
         """Where large values go, if the project says so."""
         blobs = self.settings.blobs
-        return blobs if blobs is None or "://" in blobs else str((self.root / blobs).absolute())
+        return blobs if blobs is None or "://" in blobs else str((self.at_home / blobs).absolute())
 
     def connection_url(self, name: str, secrets: Secrets) -> str:
         """SQLAlchemy URL of a connection. Raises: UserError `unknown-connection`, or about a secret."""
@@ -127,7 +138,7 @@ class Project:
         relative = separator and database and not database.startswith(("/", ":memory:", "file:"))
         if not scheme.startswith("sqlite") or not relative:
             return url
-        return f"{scheme}:///{quote(self.root.as_posix())}/{database}{question}{options}"
+        return f"{scheme}:///{quote(self.at_home.as_posix())}/{database}{question}{options}"
 
 
 def _bytes(file: Path) -> bytes:
@@ -137,14 +148,14 @@ def _bytes(file: Path) -> bytes:
         raise UserError("unreadable-settings", f"{str(file)!r} cannot be read: {error.strerror}.") from None
 
 
-def _found(root: Path, settings: Settings, *, workflows: tuple[Path, ...] = ()) -> Project:
+def _found(root: Path, settings: Settings, *, workflows: tuple[Path, ...] = (), home: Path | None = None) -> Project:
     found = {
         kind: tuple(sorted(each for each in _files(root / kind) if each.suffix in suffixes))
         for kind, suffixes in _KINDS.items()
     }
     if workflows:
         found["workflows"] = workflows
-    return Project(root=root, settings=settings, **found)
+    return Project(root=root, settings=settings, home=home, **found)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """The database: tables, migrations, blobs, and who owns it. The only room that knows which database it is."""
 
 from ._blobs import KEPT_S, Blobs
-from ._database import Connection, Mode
+from ._database import Connection, Mode, Storage
 from ._schema import (
     REFERRING,
     REVISIONS,
@@ -39,6 +39,7 @@ __all__ = [
     "Copied",
     "Migrated",
     "Mode",
+    "Storage",
     "Store",
     "Tell",
     "bound",

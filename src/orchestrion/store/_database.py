@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from sqlalchemy import Table
 
 from orchestrion.core import OrchestrionError
 
 Mode = Literal["own", "join"]
+T = TypeVar("T")
 
 
 class Cursor(Protocol):
@@ -59,6 +60,18 @@ class Connection(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Storage(Protocol):
+    """A way into a store for the rooms beside its journal, which keeps it: nobody else writes."""
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Run a question, within one read transaction."""
+        ...
+
+    async def change(self, work: Callable[[Connection], T]) -> T:
+        """Run work that reads before it writes, as one transaction."""
+        ...
 
 
 class Ownership(Protocol):

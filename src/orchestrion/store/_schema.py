@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -387,6 +387,43 @@ session_turns = Table(
     ForeignKeyConstraint(["name", "agent"], ["sessions.name", "sessions.agent"], ondelete="CASCADE"),
 )
 """What was said in them: one row an engagement, which a repeated ending of it does not add again."""
+
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+"""Contents of what bundles are made of, by digest."""
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("workflow", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("source", Text),
+)
+"""Versions: everything that decides how runs of a workflow behave. source: where its files came from, such as a Git commit."""
+Index("ix_bundles_workflow", bundles.c.workflow, bundles.c.created_at)
+
+moves = Table(
+    "moves",
+    metadata,
+    Column("workflow", Text, nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("bundle", Text, ForeignKey("bundles.digest"), nullable=False),
+    Column("before", Text),
+    Column("moved_at", Double, nullable=False),
+    Column("moved_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    PrimaryKeyConstraint("workflow", "alias", "number"),
+)
+"""Where aliases pointed, and since when. The last move of one says where it points."""
 
 REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

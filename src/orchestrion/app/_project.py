@@ -99,19 +99,7 @@ async def check_project(
     declarations = list(catalog.declarations())
     files = project.workflows if workflows is None else workflows
     shelf, findings = await read_shelf(project, files, declarations, expressions)
-    known = Known(
-        model=models.check,
-        connections=list(project.settings.connections),
-        workflows=[(d.namespace, d.name, d.version) for d in shelf.documents],
-        playbooks=playbooks,
-        mcp_servers=list(project.settings.mcp),
-        secrets=list(project.settings.secrets),
-        document=lambda place: read_project_document(project.root, place),
-        functions=catalog.resolve,
-        guards=list(project.settings.guards),
-        members=None if nameable else [file.stem for file in (*project.agents, *project.teams)],
-        intents=cache(routers.labels),
-    )
+    known = _known(project, shelf, catalog, models, routers, playbooks, apart=nameable is not None)
     agents, found = read_each(
         project,
         project.agents,
@@ -145,6 +133,32 @@ async def check_project(
         catalogued=catalogued,
         gate=gate,
         findings=_in_order([*findings, *found]),
+    )
+
+
+def _known(
+    project: Project,
+    shelf: Shelf,
+    catalog: Catalog,
+    models: Models,
+    routers: Routers,
+    playbooks: Mapping[str, PlaybookFile],
+    *,
+    apart: bool,
+) -> Known:
+    """What agents may name. A version that is kept `apart` has only the colleagues that its workflow uses."""
+    return Known(
+        model=models.check,
+        connections=list(project.settings.connections),
+        workflows=[(d.namespace, d.name, d.version) for d in shelf.documents],
+        playbooks=playbooks,
+        mcp_servers=list(project.settings.mcp),
+        secrets=list(project.settings.secrets),
+        document=lambda place: read_project_document(project.root, place),
+        functions=catalog.resolve,
+        guards=list(project.settings.guards),
+        members=None if apart else [file.stem for file in (*project.agents, *project.teams)],
+        intents=cache(routers.labels),
     )
 
 

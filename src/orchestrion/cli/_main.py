@@ -7,7 +7,21 @@ import typer
 
 from ._ai import knowledge, models, predictor, router, sessions
 from ._management import deploy, rollback, versions
-from ._options import HERE, As, Each, Input, Json, Mocks, Project, RequestId, RunId, Scheduled
+from ._options import (
+    HERE,
+    As,
+    AtVersion,
+    Each,
+    Express,
+    Follow,
+    Input,
+    Json,
+    Mocks,
+    Project,
+    RequestId,
+    RunId,
+    Scheduled,
+)
 
 app = typer.Typer(
     name="orchestrion",
@@ -69,29 +83,14 @@ def run(
     workflow: Annotated[str, typer.Argument(help="A workflow's name or its file.")],
     value: Input = None,
     each: Each = None,
-    mapping: Annotated[
-        list[str] | None, typer.Option("--map", help="With --each: input field=column.", metavar="FIELD=COLUMN")
-    ] = None,
+    mapping: Mapping = None,
     again: Annotated[bool, typer.Option("--again", help="With --each: start the batch anew.")] = False,
-    key: Annotated[
-        str | None, typer.Option(help="Start key: a repeated key joins the run that used it.", metavar="KEY")
-    ] = None,
-    express: Annotated[
-        bool,
-        typer.Option("--express", help="In memory, keeping nothing; refuses what would wait or could not be repeated."),
-    ] = False,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Show the answers of agents as they come, on standard error.")
-    ] = False,
-    dry: Annotated[
-        bool,
-        typer.Option("--dry", help="Perform nothing: say what it would do, what policy says, and how it would end."),
-    ] = False,
+    key: StartKey = None,
+    express: Express = False,
+    follow: Follow = False,
+    dry: Dry = False,
     mocks: Mocks = None,
-    version: Annotated[
-        str | None,
-        typer.Option(help="A version: its digest, an alias, or `working`: the files as they are.", metavar="VERSION"),
-    ] = None,
+    version: AtVersion = None,
     project: Project = HERE,
     user: As = None,
     as_json: Json = False,

@@ -26,4 +26,23 @@ Mocks = Annotated[
     Path | None,
     typer.Option("--mock", help="With --dry: answers by task, or task/tool. The rest is made up.", metavar="FILE"),
 ]
+Express = Annotated[
+    bool,
+    typer.Option("--express", help="In memory, keeping nothing; refuses what would wait or could not be repeated."),
+]
+Follow = Annotated[bool, typer.Option("--follow", help="Show the answers of agents as they come, on standard error.")]
+AtVersion = Annotated[
+    str | None,
+    typer.Option(help="A version: its digest, an alias, or `working`: the files as they are.", metavar="VERSION"),
+]
+Mapping = Annotated[
+    list[str] | None, typer.Option("--map", help="With --each: input field=column.", metavar="FIELD=COLUMN")
+]
+StartKey = Annotated[
+    str | None, typer.Option(help="Start key: a repeated key joins the run that used it.", metavar="KEY")
+]
+Dry = Annotated[
+    bool,
+    typer.Option("--dry", help="Perform nothing: say what it would do, what policy says, and how it would end."),
+]
 HERE = Path()

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from orchestrion.core import BugError, Json, UserError
 
-from ._wealth import Wealth
+from ._wealth import START, Wealth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,9 @@ class Rule:
     promoted with at most this probability."""
     margin: float = 0.0
     """How much greater than the control's the candidate's mean loss may be without being a reason to roll back."""
-    tolerance: float = 0.05
-    """What the candidate has to be shown to stay below to be promoted: it is worse by less than this."""
+    tolerance: float | None = 0.05
+    """What the candidate has to be shown to stay below to be promoted: it is worse by less than this. None: it is watched, never
+    promoted."""
     most_pairs: int = 5_000
     """With so many and no verdict, comparing ends, and a person decides."""
 
@@ -57,12 +58,12 @@ class Rule:
             for name, value, fits, bounds in (
                 ("alpha", self.alpha, 0 < self.alpha < 1, "between 0 and 1"),
                 ("margin", self.margin, 0 <= self.margin < 1, "from 0 to below 1"),
-                ("tolerance", self.tolerance, 0 < self.tolerance < 1, "between 0 and 1"),
+                ("tolerance", self.tolerance, self.tolerance is None or 0 < self.tolerance < 1, "between 0 and 1"),
                 ("most_pairs", self.most_pairs, self.most_pairs >= 1, "at least 1"),
             )
             if not fits
         ]
-        if self.tolerance < self.margin:
+        if self.tolerance is not None and self.tolerance < self.margin:
             wrong.append(f"tolerance {self.tolerance!r} is below margin {self.margin!r}")
         if wrong:
             raise UserError("rollout-rule-invalid", f"A rollout cannot be decided so: {'; '.join(wrong)}.")
@@ -128,8 +129,8 @@ class Comparison:
     pairs: int = 0
     candidate_sum: float = 0.0
     control_sum: float = 0.0
-    against: Wealth = Wealth()
-    in_favour: Wealth = Wealth()
+    against: Wealth = START
+    in_favour: Wealth = START
     violation: str | None = None
 
     def after(self, pair: Pair) -> "Comparison":
@@ -144,7 +145,9 @@ class Comparison:
             candidate_sum=self.candidate_sum + pair.candidate,
             control_sum=self.control_sum + pair.control,
             against=self.against.after((worse - margin) / (1 + margin)),
-            in_favour=self.in_favour.after((tolerance - worse) / (1 - tolerance)),
+            in_favour=self.in_favour
+            if tolerance is None
+            else self.in_favour.after((tolerance - worse) / (1 - tolerance)),
         )
 
     def violated(self, what: str) -> "Comparison":

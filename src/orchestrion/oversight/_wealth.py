@@ -27,5 +27,8 @@ class Wealth:
 
     def after(self, gain: float) -> "Wealth":
         """The fortune after a round with `gain`, at least -1: what comes back for each 1 that was staked."""
-        amounts = tuple(amount * (1 + stake * gain) for stake, amount in zip(self.stakes, self.amounts, strict=True))
+        amounts = tuple([amount * (1 + stake * gain) for stake, amount in zip(self.stakes, self.amounts, strict=True)])
         return Wealth(stakes=self.stakes, amounts=amounts)
+
+
+START = Wealth()

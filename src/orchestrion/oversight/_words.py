@@ -13,24 +13,26 @@ def in_words(verdict: RolloutVerdict, *, lost: str = "of the possible loss occur
     standing = verdict.standing
     seen = _losses(standing, lost)
     risk = f"at most {_percent(standing.rule.alpha)}"
+    after = f"after {_conversations(standing.pairs)}"
     match verdict:
         case RollBack(violation=str(what)):
-            return f"taken back at once after {_conversations(standing.pairs)}: {what}"
+            return f"taken back at once {after}: {what}"
         case RollBack():
-            return f"taken back after {_conversations(standing.pairs)}: {seen}; chance of a false alarm {risk}"
+            return f"taken back {after}: {seen}; chance of a false alarm {risk}"
         case Promote():
-            tolerated = f"worse by {_percent(standing.rule.tolerance)} or more"
-            return f"promoted after {_conversations(standing.pairs)}: {seen}; chance that it is {tolerated} {risk}"
-        case Undecided(ended=True):
-            return f"not decided after {_conversations(standing.pairs)}, the most that are compared: {seen}; a person decides"
-        case Undecided(standing=Standing(pairs=0)):
+            return f"promoted {after}: {seen}; chance that it is worse by {_tolerance(standing)} or more {risk}"
+        case Undecided() if standing.pairs == 0:
             return "not decided: nothing was compared yet"
-        case Undecided(pairs_expected=None):
-            return f"not decided after {_conversations(standing.pairs)}: {seen}; no verdict is in sight"
-        case Undecided(pairs_expected=int(more)):
-            return f"not decided after {_conversations(standing.pairs)}: {seen}; about {more} more if it goes on so"
+        case Undecided(ended=True):
+            return f"not decided {after}, the most that are compared: {seen}; a person decides"
+        case Undecided(pairs_expected=more):
+            return f"not decided {after}: {seen}; {f'about {more} more if it goes on so' if more else 'no verdict is in sight'}"
         case _:
             assert_never(verdict)
+
+
+def _tolerance(standing: Standing) -> str:
+    return _percent(standing.rule.tolerance or 0)
 
 
 def _losses(standing: Standing, lost: str) -> str:

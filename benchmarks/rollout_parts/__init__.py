@@ -1,0 +1,1 @@
+"""Simulated rollouts, and ways to decide them."""

@@ -23,7 +23,7 @@ class Decided:
 
     @property
     def share(self) -> float:
-        return float(np.mean(self.rolled_back != NEVER))
+        return int(np.count_nonzero(self.rolled_back != NEVER)) / len(self.rolled_back)
 
     @property
     def median(self) -> float | None:

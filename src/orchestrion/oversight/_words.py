@@ -16,7 +16,7 @@ def in_words(verdict: RolloutVerdict, *, lost: str = "of the possible loss occur
     after = f"after {_conversations(standing.pairs)}"
     match verdict:
         case RollBack(violation=str(what)):
-            return f"taken back at once {after}: {what}"
+            return f"taken back at once: {what}"
         case RollBack():
             return f"taken back {after}: {seen}; chance of a false alarm {risk}"
         case Promote():

@@ -97,6 +97,7 @@ def test_a_verdict_at_any_time_is_wrong_no_more_often_than_stated() -> None:
 
 
 @given(st.lists(PAIRS, max_size=30), st.sampled_from([Rule(), Rule(margin=0.1, tolerance=0.1), Rule(tolerance=None)]))
+@settings(deadline=None)
 def test_a_comparison_survives_json_at_every_step(pairs: list[Pair], rule: Rule) -> None:
     comparison = kept = Comparison(rule=rule)
     for pair in pairs:
@@ -108,6 +109,7 @@ def test_a_comparison_survives_json_at_every_step(pairs: list[Pair], rule: Rule)
 
 
 @given(st.lists(PAIRS, max_size=20), st.randoms(use_true_random=False))
+@settings(deadline=None)
 def test_the_order_of_pairs_decides_when_a_bound_is_reached_and_not_what_is_owned(
     pairs: list[Pair], random: Random
 ) -> None:
@@ -129,7 +131,7 @@ def test_an_early_bound_stays_reached() -> None:
 
 
 @given(st.lists(PAIRS, min_size=1, max_size=60))
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 def test_once_decided_no_pair_changes_anything(pairs: list[Pair]) -> None:
     comparison = Comparison(rule=Rule(alpha=0.3, tolerance=0.3, most_pairs=40))
     for pair in pairs:
@@ -141,6 +143,15 @@ def test_once_decided_no_pair_changes_anything(pairs: list[Pair]) -> None:
             case RollBack() | Promote():
                 assert comparison.is_closed
         comparison = after
+
+
+def test_comparing_ends_with_the_most_pairs() -> None:
+    comparison = compared(*[(1.0, 1.0)] * 3, rule=Rule(most_pairs=2))
+
+    assert (comparison.pairs, comparison.verdict) == (
+        2,
+        Undecided(standing=comparison.standing, ended=True, pairs_expected=None),
+    )
 
 
 def test_the_verdict_carries_its_evidence() -> None:

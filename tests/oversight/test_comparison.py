@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from pathlib import Path
 from random import Random
 from typing import cast
 
@@ -13,6 +14,7 @@ from inline_snapshot import snapshot
 from orchestrion.core import BugError, Json, UserError, dump, parse
 from orchestrion.oversight import Comparison, Pair, Promote, RollBack, Rule, Undecided, Wealth, in_words
 
+PAGE = Path(__file__).parents[2] / "docs" / "concepts" / "rollouts.md"
 LOSSES = st.floats(0, 1)
 START = cast("dict[str, Json]", Comparison(rule=Rule()).to_json())
 PAIRS = st.builds(Pair, candidate=LOSSES, control=LOSSES)
@@ -201,6 +203,19 @@ def test_verdicts_in_words() -> None:
             "taken back at once: an effect was refused",
         ]
     )
+
+
+def evenly(percent: int, count: int) -> list[float]:
+    """So many of a hundred are lost, at even distances."""
+    return [float((number + 1) * percent // 100 > number * percent // 100) for number in range(count)]
+
+
+@pytest.mark.parametrize(("candidate", "control", "count"), [(48, 6, 500), (5, 6, 500), (8, 5, 200)])
+def test_the_sentences_in_the_documentation_are_what_is_said(candidate: int, control: int, count: int) -> None:
+    pairs = zip(evenly(candidate, count), evenly(control, count), strict=True)
+    sentence = in_words(compared(*pairs).verdict, lost="of its replies were corrected")
+
+    assert sentence in PAGE.read_text().splitlines()
 
 
 @pytest.mark.parametrize("loss", [-0.01, 1.01, float("nan"), float("inf")])

@@ -11,16 +11,19 @@ from ._options import (
     HERE,
     As,
     AtVersion,
+    Dry,
     Each,
     Express,
     Follow,
     Input,
     Json,
+    Mapping,
     Mocks,
     Project,
     RequestId,
     RunId,
     Scheduled,
+    StartKey,
 )
 
 app = typer.Typer(

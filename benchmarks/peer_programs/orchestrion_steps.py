@@ -1,8 +1,8 @@
 """Our engine on the work of the peers: the real interpreter, engine and journal, without a jq process, for no step has an expression."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from _our_store import durability, open_store
 from _workload import PAYLOAD, STEPS, Settings, answer, effect, place
 
 from orchestrion.app import run_process
@@ -10,7 +10,6 @@ from orchestrion.core import Datum, Effect, Json, LeafContext, Outcome, SystemCl
 from orchestrion.engine import Limits
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate
 from orchestrion.journal import DurableJournal
-from orchestrion.store import Store
 from orchestrion.testing import NoExpressions, Scripted, Stage, interpreting, read_document, run_of
 
 DOCUMENT = read_document(
@@ -35,23 +34,6 @@ def _stage(declared: Effect) -> Stage:
         raise SystemExit("\n".join(map(str, findings)))
     function = Scripted(name="effect", act=_perform, effect=declared)
     return Stage(functions=(function,), gate=gate, limits=Limits(concurrency=AT_ONCE))
-
-
-def open_store(where: Settings, clock: SystemClock) -> Store:
-    """A file of its own, or the database it was given."""
-    folder = Path(where["folder"])
-    place = where["database"] or folder / "orchestrion.db"
-    return Store.open(place, mode="own", clock=clock, blobs=str(folder / "blobs"))
-
-
-def durability(store: Store, *, on_file: bool) -> str:
-    """As a connection like the writer's says."""
-    connection = store.connect(writes=True)
-    asked = ("pragma journal_mode", "pragma synchronous") if on_file else ("show fsync", "show synchronous_commit")
-    found = [connection.execute(question).fetchall()[0][0] for question in asked]
-    connection.close()
-    assert found == (["wal", 2] if on_file else ["on", "on"]), found
-    return "WAL, synchronous=FULL" if on_file else "fsync and synchronous_commit on"
 
 
 async def main() -> None:

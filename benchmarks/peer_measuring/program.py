@@ -34,16 +34,20 @@ class Program:
         self, command: Mapping[str, Any], *, timeout_s: float, on_window: Callable[[str], None] | None = None
     ) -> Mapping[str, Any]:
         """Send a command and wait for its answer; `on_window` hears at once when the program's window opens and closes."""
-        assert self._process.stdin is not None
-        with suppress(ConnectionError):
-            self._process.stdin.write(json.dumps(command).encode() + b"\n")
-            await self._process.stdin.drain()
+        await self.tell(command)
         while True:
             answer = await self._line(timeout_s)
             if "window" not in answer:
                 return answer
             if on_window is not None:
                 on_window(answer["window"])
+
+    async def tell(self, command: Mapping[str, Any]) -> None:
+        """Send a command that is not answered."""
+        assert self._process.stdin is not None
+        with suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            await self._process.stdin.drain()
 
     async def greeting(self) -> None:
         self.ready = (await self._line(START_S))["ready"]

@@ -12,6 +12,8 @@ from ._network import WIRE_ERRORS, CheckedNetwork, transport_problem
 from ._rules import Rules
 
 _PORTS = {"http": 80, "https": 443}
+MOST_CONNECTIONS = 500
+"""To all hosts. Each agent that waits for a slow model holds one, and runs and models have limits of their own."""
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
@@ -71,7 +73,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         if self._pool is None:
             self._pool = httpcore.AsyncConnectionPool(
                 ssl_context=httpx.create_ssl_context(),
-                max_connections=100,
+                max_connections=MOST_CONNECTIONS,
                 max_keepalive_connections=20,
                 keepalive_expiry=5,
                 network_backend=self._network,

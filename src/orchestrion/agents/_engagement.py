@@ -36,7 +36,7 @@ from ._claims import Proof
 from ._contribution import said_by
 from ._definition import AgentDefinition
 from ._history import call_ids
-from ._messages import earlier, governable, new_messages, response_from, response_json
+from ._messages import Conversation, governable, new_messages, response_from, response_json
 from ._panel import Panel
 from ._seat import ENGAGE, Seat
 from ._team import Member
@@ -91,6 +91,7 @@ class Engagement:
     """Answers that its guard did not let pass."""
     fresh: int | None = None
     """The number of the answer that a model gave in this process last."""
+    conversation: Conversation = field(default_factory=Conversation)
     taken: "tuple[Member, Datum, Mapping[str, Json]] | None" = None
     """The colleague that took the task over, its answer, and why."""
     results: dict[Place, tuple[str, Literal["done", "refused", "failed"], Json]] = field(
@@ -145,7 +146,7 @@ class Engagement:
         arguments: dict[str, Json] = {
             "model": candidate.name,
             "new": new_messages(request.messages),
-            "earlier": earlier(request.messages),
+            "earlier": self.conversation.earlier(request.messages),
             "tools": [tool.name for tool in parameters.function_tools],
             "agent": self.definition.version,
         }

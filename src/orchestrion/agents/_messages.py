@@ -16,7 +16,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from orchestrion.core import Json, digest
+from orchestrion.core import Json, canonical, digest_of_list
 
 _RESPONSE = TypeAdapter(ModelResponse)
 
@@ -37,10 +37,25 @@ def new_messages(messages: Sequence[ModelMessage]) -> list[Json]:
     return [part for message in messages[last + 1 :] if isinstance(message, ModelRequest) for part in _parts(message)]
 
 
-def earlier(messages: Sequence[ModelMessage]) -> str:
-    """Digest of the conversation up to and with the model's last answer."""
-    last = max((at for at, message in enumerate(messages) if isinstance(message, ModelResponse)), default=-1)
-    return digest([_message(message) for message in messages[: last + 1]])
+class Conversation:
+    """A conversation as it grows from request to request: each message of it is written out once."""
+
+    def __init__(self) -> None:
+        self._written: list[tuple[ModelMessage, object, str]] = []
+
+    def earlier(self, messages: Sequence[ModelMessage]) -> str:
+        """Digest of the conversation up to and with the model's last answer."""
+        last = max((at for at, message in enumerate(messages) if isinstance(message, ModelResponse)), default=-1)
+        return digest_of_list([self._text(at, message) for at, message in enumerate(messages[: last + 1])])
+
+    def _text(self, at: int, message: ModelMessage) -> str:
+        if at < len(self._written):
+            known, parts, text = self._written[at]
+            if known is message and parts is message.parts:
+                return text
+        text = canonical(_message(message))
+        self._written[at:] = [(message, message.parts, text)]
+        return text
 
 
 def _message(message: ModelMessage) -> Json:

@@ -79,7 +79,7 @@ from ._journal import (
     Written,
     is_done_with,
 )
-from ._json import Json, canonical, digest, dump, dump_bytes, fingerprint, parse
+from ._json import Json, canonical, digest, digest_of_list, dump, dump_bytes, fingerprint, parse
 from ._keys import Finished, FinishedPlaces, at_or_below
 from ._problem import ERROR_TYPES, INTERRUPTED, Problem, canonical_error_type
 from ._retention import Removed, Retention
@@ -184,6 +184,7 @@ __all__ = [
     "decision_json",
     "derived_id",
     "digest",
+    "digest_of_list",
     "dump",
     "dump_bytes",
     "event_of",

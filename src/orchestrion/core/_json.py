@@ -31,6 +31,11 @@ def digest(value: Json) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
+def digest_of_list(items: Sequence[str]) -> str:
+    """The digest of the list whose items have these canonical texts."""
+    return hashlib.sha256(f"[{','.join(items)}]".encode()).hexdigest()
+
+
 def fingerprint(value: object) -> str:
     """SHA-256 of the compact text with keys in the order given: cheaper than `digest`, for what is always built the same way."""
     return hashlib.sha256(to_json(value, inf_nan_mode="constants")).hexdigest()

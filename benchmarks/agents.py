@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from peer_measuring.program import Failed, Program, running
 from orchestrion.core import Json, dump
 
 QUICK = bool(os.environ.get("QUICK"))
-ROUNDS, ROUND_S = (5, 2.0) if QUICK else (15, 5.0)
+ROUNDS, ROUND_S = (4, 1.0) if QUICK else (15, 3.0)
 AGENTS = 200
 MOST_MB = 40.0
 MOST_MS = 2.0
@@ -162,9 +162,7 @@ async def wait_together() -> dict[str, float]:
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=CACHE, prefix="agents-"))
         model = await stack.enter_async_context(slow_model(DONE))
         where = {"folder": folder, "name": "waiting", "agents": AGENTS, "address": model.address}
-        program = await stack.enter_async_context(
-            running(Path(sys.executable), "orchestrion_agents_waiting.py", where)
-        )
+        program = await stack.enter_async_context(running(Path(sys.executable), "orchestrion_agents_waiting.py", where))
         empty_mb = program.ready["empty_mb"]
         model.may_answer.clear()
         await program.tell({})

@@ -55,7 +55,7 @@ async def slow_model(says: str) -> AsyncGenerator[SlowModel]:
     model = SlowModel(says)
     model.may_answer.set()
     server = await asyncio.start_server(model.serve, "127.0.0.1", 0)
-    model.address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    model.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield model
     finally:

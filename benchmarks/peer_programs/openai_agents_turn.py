@@ -7,11 +7,12 @@ from typing import Any
 
 from _turns import CALLS, DESCRIPTION, DONE, INSTRUCTIONS, QUESTION, TOOL, Noted, answer_turns
 from _workload import place
-from agents import Agent, Runner, SQLiteSession, function_tool, set_tracing_disabled
 from agents.items import ModelResponse
 from agents.models.interface import Model
 from agents.usage import Usage
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
+
+from agents import Agent, Runner, SQLiteSession, function_tool, set_tracing_disabled
 
 
 class Noop(Model):

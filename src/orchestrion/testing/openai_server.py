@@ -1,7 +1,8 @@
 """An OpenAI-compatible server on this machine, for tests: it says what a script tells it to, and misbehaves on request.
 
 It is no language model and says so, in its `Server` header and in the `system_fingerprint` of every answer. It speaks HTTP over a
-real socket, so clients meet real status codes, real cut connections and real silence.
+real socket, so clients meet real status codes, real cut connections and real silence. Who asks for a stream gets the same answer as
+server-sent events.
 
 ```python
 async with OpenAIServer([Status(429, retry_after=0), Says("Hello")]) as server:
@@ -11,12 +12,16 @@ async with OpenAIServer([Status(429, retry_after=0), Says("Hello")]) as server:
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeAlias, assert_never
 
+from ._crash import Moment
+
 NAME = "orchestrion-test-server"
+_JSON = "application/json"
+_EVENTS = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,14 @@ class Dribbles:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """A text in pieces, as server-sent events. `cut` ends the connection after the last piece, in the middle of the answer."""
+    """A text in pieces, as server-sent events."""
 
     pieces: Sequence[str]
     pause_s: float = 0.0
     cut: bool = False
+    """The connection ends after the last piece, in the middle of the answer."""
+    stalls: bool = False
+    """Nothing follows the last piece until the server stops."""
 
 
 Behaviour: TypeAlias = Says | Calls | Status | Raw | Hangs | Drops | Silent | Refuses | Dribbles | Streams
@@ -100,6 +108,10 @@ class OpenAIServer:
     """Serves `script`, one behaviour a request; the last one goes on for ever."""
 
     script: Sequence[Behaviour]
+    by_answers: bool = False
+    """The behaviour is chosen by how many answers the conversation has already, so that who asks again is told the same."""
+    watch: Callable[[int, Moment], None] = field(default=lambda _, __: None)
+    """Called with the number of the request, before it is answered and after, while the client waits."""
     requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Bodies of all requests, as they came."""
     keys: list[str] = field(default_factory=list[str])
@@ -143,29 +155,28 @@ class OpenAIServer:
         headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
         headers = {name.lower(): value for name, value in headers.items()}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        behaviour = self.script[min(len(self.requests), len(self.script) - 1)]
-        self.requests.append(json.loads(body) if body else {})
+        asked: dict[str, Any] = json.loads(body) if body else {}
+        at = answers_in(asked) if self.by_answers else len(self.requests)
+        self.requests.append(asked)
         self.keys.append(headers.get("authorization", ""))
-        return await self._behave(behaviour, writer)
+        number = len(self.requests)
+        self.watch(number, "before")
+        goes_on = await self._behave(self.script[min(at, len(self.script) - 1)], writer, bool(asked.get("stream")))
+        self.watch(number, "after")
+        return goes_on
 
-    async def _behave(self, behaviour: Behaviour, writer: asyncio.StreamWriter) -> bool:
+    async def _behave(self, behaviour: Behaviour, writer: asyncio.StreamWriter, streaming: bool) -> bool:
         match behaviour:
-            case Says(text=text):
-                await _send(writer, 200, self._completion({"role": "assistant", "content": text}, "stop"))
-            case Calls():
-                await _send(writer, 200, self._completion(_tool_calls(behaviour), "tool_calls"))
+            case Says() | Calls() | Silent() | Refuses():
+                await _send(writer, 200, self._answer(behaviour, streaming), kind=_EVENTS if streaming else _JSON)
             case Status(code=code, retry_after=retry_after, error=error):
                 extra = {} if retry_after is None else {"Retry-After": str(retry_after)}
                 await _send(writer, code, json.dumps({"error": {"message": error, "type": "test"}}).encode(), extra)
             case Raw(body=body):
-                await _send(writer, 200, body)
-            case Silent():
-                await _send(writer, 200, self._completion({"role": "assistant", "content": None}, "stop"))
-            case Refuses(text=text, filtered=filtered):
-                message = {"role": "assistant", "content": None, **({} if filtered else {"refusal": text})}
-                await _send(writer, 200, self._completion(message, "content_filter" if filtered else "stop"))
+                await _send(writer, 200, body, kind=_EVENTS if streaming else _JSON)
             case Dribbles(text=text, pause_s=pause_s):
-                await self._dribble(writer, self._completion({"role": "assistant", "content": text}, "stop"), pause_s)
+                whole = self._answer(Says(text), streaming)
+                await self._dribble(writer, whole, pause_s, _EVENTS if streaming else _JSON)
             case Streams():
                 await self._stream(writer, behaviour)
                 return False
@@ -173,40 +184,62 @@ class OpenAIServer:
                 await self._stop.wait()
                 return False
             case Drops():
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+                kind = _EVENTS if streaming else _JSON
+                writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n{{".encode())
                 await writer.drain()
                 return False
             case _:
                 assert_never(behaviour)
         return True
 
-    async def _dribble(self, writer: asyncio.StreamWriter, body: bytes, pause_s: float) -> None:
-        writer.write(
-            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        )
+    def _answer(self, behaviour: Says | Calls | Silent | Refuses, streaming: bool) -> bytes:
+        message, reason = _message(behaviour)
+        return self._events(message, reason) if streaming else self._completion(message, reason)
+
+    async def _dribble(self, writer: asyncio.StreamWriter, body: bytes, pause_s: float, kind: str) -> None:
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
         for at in range(len(body)):
             writer.write(body[at : at + 1])
             await writer.drain()
             await asyncio.sleep(pause_s)
 
     async def _stream(self, writer: asyncio.StreamWriter, wanted: Streams) -> None:
-        head = f"HTTP/1.1 200 OK\r\nServer: {NAME}\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+        head = f"HTTP/1.1 200 OK\r\nServer: {NAME}\r\nContent-Type: {_EVENTS}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode())
-        whole = json.loads(self._completion({}, "stop"))
-        shared = {name: whole[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
         for piece in wanted.pieces:
-            choice = {"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": None}
-            writer.write(f"data: {json.dumps({**shared, 'choices': [choice]})}\n\n".encode())
+            writer.write(self._event({"role": "assistant", "content": piece}))
             await writer.drain()
             await asyncio.sleep(wanted.pause_s)
-        if wanted.cut:
+        if wanted.stalls:
+            await self._stop.wait()
+        if wanted.cut or wanted.stalls:
             return
-        ending: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": "stop"}
-        endings: list[dict[str, Any]] = [{"choices": [ending]}, {"choices": [], "usage": whole["usage"]}]
-        for last in endings:
-            writer.write(f"data: {json.dumps({**shared, **last})}\n\n".encode())
-        writer.write(b"data: [DONE]\n\n")
+        writer.write(self._ending("stop"))
         await writer.drain()
+
+    def _events(self, message: dict[str, Any], reason: str) -> bytes:
+        """A whole answer as events: arguments of calls come in two pieces."""
+        calls: list[dict[str, Any]] = message.get("tool_calls", [])
+        found = b"" if calls else self._event(message)
+        for index, call in enumerate(calls):
+            arguments: str = call["function"]["arguments"]
+            half = len(arguments) // 2
+            begun = {**call, "function": {**call["function"], "arguments": arguments[:half]}}
+            found += self._event({"role": "assistant", "tool_calls": [{"index": index, **begun}]})
+            found += self._event({"tool_calls": [{"index": index, "function": {"arguments": arguments[half:]}}]})
+        return found + self._ending(reason)
+
+    def _event(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
+        return self._data(choices=[{"index": 0, "delta": delta, "finish_reason": reason}])
+
+    def _ending(self, reason: str) -> bytes:
+        usage = json.loads(self._completion({}, reason))["usage"]
+        return self._event({}, reason) + self._data(choices=[], usage=usage) + b"data: [DONE]\n\n"
+
+    def _data(self, **more: Any) -> bytes:
+        whole = json.loads(self._completion({}, ""))
+        shared = {name: whole[name] for name in ("id", "created", "model", "system_fingerprint")}
+        return f"data: {json.dumps({**shared, 'object': 'chat.completion.chunk', **more})}\n\n".encode()
 
     def _completion(self, message: dict[str, Any], reason: str) -> bytes:
         return json.dumps(
@@ -222,6 +255,25 @@ class OpenAIServer:
         ).encode()
 
 
+def answers_in(asked: Mapping[str, Any]) -> int:
+    """How many answers the conversation of a request holds."""
+    return sum(message["role"] == "assistant" for message in asked["messages"])
+
+
+def _message(behaviour: Says | Calls | Silent | Refuses) -> tuple[dict[str, Any], str]:
+    """What is said, and why it ends."""
+    match behaviour:
+        case Says(text=text):
+            return {"role": "assistant", "content": text}, "stop"
+        case Calls():
+            return _tool_calls(behaviour), "tool_calls"
+        case Silent():
+            return {"role": "assistant", "content": None}, "stop"
+        case Refuses(text=text, filtered=filtered):
+            said = {"role": "assistant", "content": None, **({} if filtered else {"refusal": text})}
+            return said, "content_filter" if filtered else "stop"
+
+
 def _tool_calls(wanted: Calls) -> dict[str, Any]:
     calls = [
         {
@@ -234,10 +286,12 @@ def _tool_calls(wanted: Calls) -> dict[str, Any]:
     return {"role": "assistant", "content": None, "tool_calls": calls}
 
 
-async def _send(writer: asyncio.StreamWriter, code: int, body: bytes, extra: dict[str, str] | None = None) -> None:
+async def _send(
+    writer: asyncio.StreamWriter, code: int, body: bytes, extra: dict[str, str] | None = None, *, kind: str = _JSON
+) -> None:
     headers = {
         "Server": NAME,
-        "Content-Type": "application/json",
+        "Content-Type": kind,
         "Content-Length": str(len(body)),
         **(extra or {}),
     }

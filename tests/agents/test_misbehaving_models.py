@@ -1,7 +1,11 @@
-"""Language models over HTTP, as they are: each trouble ends in another try, another model, or a clear problem."""
+"""Language models over HTTP, as they are: each trouble ends in another try, another model, or a clear problem.
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+Every test is run twice: with nobody who listens, when answers come whole, and with a listener, when they are streamed.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, ClassVar, cast
 
 import httpx2
 import pytest
@@ -34,6 +38,7 @@ from orchestrion.testing.openai_server import (
     Says,
     Silent,
     Status,
+    Streams,
 )
 
 pytestmark = pytest.mark.anyio
@@ -82,6 +87,9 @@ async def bank(invocation: Invocation, context: LeafContext) -> Outcome:
 class Desk:
     """An agent before a scripted server."""
 
+    followed: ClassVar[bool] = False
+    """Whether somebody listens to its answers."""
+
     def __init__(
         self, server: OpenAIServer, *, timeout_s: float = 5.0, patience: Patience = SWIFT, **settings: Any
     ) -> None:
@@ -97,15 +105,27 @@ class Desk:
         )
         self.effects = FakeEffects(leaves={"query:1.0.0": bank})
 
+        self._listening = ExitStack()
+
     async def __aenter__(self) -> "Desk":
+        if self.followed:
+            self._listening.enter_context(self.models.audience.listen())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._listening.close()
         await self._client.aclose()
 
     async def ask(self, agent: AgentDefinition | None = None) -> Outcome:
         given = Datum({"message": "hello"})
         return await run_agent(agent or definition(), given, AT, self.effects, models=self.models, clock=SystemClock())
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["whole", "streamed"])
+def followed(request: pytest.FixtureRequest) -> Generator[None]:
+    Desk.followed = request.param
+    yield
+    Desk.followed = False
 
 
 def answer(reply: str = "Good day.") -> Calls:
@@ -172,13 +192,17 @@ async def test_what_may_pass_is_tried_again(trouble: Behaviour) -> None:
         (Status(500), "model-unavailable"),
         (Status(429), "model-rate-limited"),
         (Drops(), "model-unavailable"),
-        (Raw(b'{"id": "x", "choices": [{"mess'), "model-unavailable"),
         (Raw(b"{}"), "model-answer-malformed"),
     ],
-    ids=["500", "429", "dropped", "truncated", "empty"],
+    ids=["500", "429", "dropped", "empty"],
 )
 async def test_what_does_not_pass_is_a_clear_problem_after_three_attempts(trouble: Behaviour, code: str) -> None:
     assert await failed([trouble]) == (code, 3)
+
+
+async def test_an_answer_that_is_always_cut_is_a_clear_problem_after_three_attempts() -> None:
+    code = "model-answer-malformed" if Desk.followed else "model-unavailable"
+    assert await failed([Raw(b'{"id": "x", "choices": [{"mess')]) == (code, 3)
 
 
 @pytest.mark.parametrize(
@@ -366,6 +390,23 @@ async def test_the_record_says_which_models_were_tried_and_why_not(trouble: Beha
 async def test_a_slow_stream_is_a_timeout() -> None:
     once = Patience(attempts=1)
     assert await failed([Dribbles("slow", pause_s=0.02)], timeout_s=0.1, patience=once) == ("model-timeout", 1)
+
+
+async def test_a_stream_that_stalls_is_a_timeout() -> None:
+    once = Patience(attempts=1)
+    assert await failed([Streams(["Good "], stalls=True)], timeout_s=0.1, patience=once) == ("model-timeout", 1)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [Streams(["Good "], cut=True), Streams(["Good "], stalls=True), Dribbles("Good day.", pause_s=0.02)],
+    ids=["cut", "stalled", "slow"],
+)
+async def test_after_half_an_answer_the_next_model_answers(trouble: Behaviour) -> None:
+    once = Patience(attempts=1)
+    outcome, server = await asked([trouble], timeout_s=0.1, patience=once, fallback=("playbook:rules",))
+    assert outcome.output.value == {"reply": "By rule."}
+    assert len(server.requests) == 1
 
 
 async def test_a_price_of_the_projects_own_counts() -> None:

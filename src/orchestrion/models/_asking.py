@@ -93,8 +93,9 @@ async def _spoken(
             case _:
                 pass
     response = stream.get()
-    # The library takes a closed connection for the end of an OpenAI-compatible answer. What the provider itself said stands here.
-    ended = response.provider_name != "openai" or "finish_reason" in (response.provider_details or {})
+    # The library takes a closed connection for the end of an OpenAI-compatible answer. What the provider itself said stands here;
+    # of an answer that the model declined to give, only why.
+    ended = response.provider_name != "openai" or {"finish_reason", "refusal"} & set(response.provider_details or {})
     if not ended or response.state != "complete":
         raise TransientError("model-answer-malformed", f"The model {name!r} broke off in the middle of its answer.")
     return response

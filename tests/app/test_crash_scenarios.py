@@ -11,6 +11,8 @@ from orchestrion.testing import (
     ANYTHING,
     SCENARIOS,
     TEAM_SCENARIOS,
+    CrashingJournal,
+    Moment,
     Scenario,
     counting_server,
     play_with_crash,
@@ -22,12 +24,15 @@ pytestmark = pytest.mark.anyio
 NEVER = 10_000
 
 
+def dying(at: int, moment: Moment) -> CrashingJournal:
+    return CrashingJournal(MemoryJournal(SystemClock()), at=at, moment=moment)
+
+
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *TEAM_SCENARIOS], ids=lambda s: s.name)
 async def test_same_outcome_and_effects_once(scenario: Scenario, tmp_path: Path) -> None:
     with counting_server() as server:
         async with open_rooms(write_project(tmp_path, scenario, server.address)) as rooms:
-            journal = MemoryJournal(SystemClock())
-            undisturbed, _ = await play_with_crash(rooms, scenario, server, journal, at=NEVER, moment="before")
+            undisturbed = await play_with_crash(rooms, scenario, server, dying(NEVER, "before"))
             assert undisturbed.status is RunStatus.COMPLETED, undisturbed.problem
             assert scenario.output in (ANYTHING, undisturbed.output)
             assert server.effects() == scenario.effects
@@ -35,8 +40,9 @@ async def test_same_outcome_and_effects_once(scenario: Scenario, tmp_path: Path)
             while killed:
                 for moment in ("before", "after"):
                     server.forget()
-                    journal = MemoryJournal(SystemClock())
-                    run, killed = await play_with_crash(rooms, scenario, server, journal, at=at, moment=moment)
+                    mortal = dying(at, moment)
+                    run = await play_with_crash(rooms, scenario, server, mortal)
+                    killed = mortal.crashed.is_set()
                     where = f"killed {moment} write {at}"
                     assert run.status is RunStatus.COMPLETED, f"{where}: {run.problem}"
                     assert run.output == undisturbed.output, where

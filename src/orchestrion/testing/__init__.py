@@ -11,12 +11,14 @@ from ._scenarios import ANYTHING, SCENARIOS, Scenario
 from ._serving import serving
 from ._stage import FewFunctions, Ledger, NoExpressions, NoSecrets, Scripted, Stage, new_run
 from ._team_scenarios import TEAM_SCENARIOS
+from ._turn_scenarios import TURN_SCENARIO
 from ._walking import interpreting, read_document, run_of, walk_document
 
 __all__ = [
     "ANYTHING",
     "SCENARIOS",
     "TEAM_SCENARIOS",
+    "TURN_SCENARIO",
     "Almanac",
     "CountingServer",
     "Crash",

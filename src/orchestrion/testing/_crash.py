@@ -27,10 +27,12 @@ class CrashingJournal:
     """
 
     def __init__(self, inner: Journal, *, at: int, moment: Moment = "before") -> None:
-        self._inner = inner
+        self.inner = inner
         self._at = at
-        self._moment = moment
+        self.moment: Moment = moment
         self.writes = 0
+        self.fatal: Sequence[Write] = ()
+        """What was written when it died."""
         self.crashed = asyncio.Event()
         self._lost: list[_Lost] = []
 
@@ -42,9 +44,11 @@ class CrashingJournal:
     def write(self, run_id: str, epoch: int, writes: Sequence[Write]) -> Written:
         self.writes += 1
         if self.writes < self._at:
-            return self._inner.write(run_id, epoch, writes)
-        if self.writes == self._at and self._moment == "after":
-            self._inner.write(run_id, epoch, writes)
+            return self.inner.write(run_id, epoch, writes)
+        if self.writes == self._at:
+            self.fatal = writes
+            if self.moment == "after":
+                self.inner.write(run_id, epoch, writes)
         self.crashed.set()
         lost = _Lost(loop=asyncio.get_running_loop())
         self._lost.append(lost)
@@ -55,16 +59,16 @@ class CrashingJournal:
         return True
 
     async def receive(self, event: Event) -> bool:
-        return await self._counted(lambda: self._inner.receive(event))
+        return await self._counted(lambda: self.inner.receive(event))
 
     async def deliver(self, routes: Sequence[Route]) -> Sequence[Woken]:
-        return await self._counted(lambda: self._inner.deliver(routes))
+        return await self._counted(lambda: self.inner.deliver(routes))
 
     async def _counted(self, write: Callable[[], Awaitable[T]]) -> T:
         """A write that is no run's own."""
         self.writes += 1
         if self.writes >= self._at:
-            if self.writes == self._at and self._moment == "after":
+            if self.writes == self._at and self.moment == "after":
                 await write()
             self.crashed.set()
             await _never()
@@ -83,7 +87,7 @@ class CrashingJournal:
     def __getattr__(self, name: str) -> Any:
         if self.crashed.is_set():
             return _never
-        return getattr(self._inner, name)
+        return getattr(self.inner, name)
 
 
 async def _never(*_: object, **__: object) -> None:

@@ -5,18 +5,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from orchestrion.app import App, Rooms, conduct
-from orchestrion.core import Answer, Clock, Datum, Journal, RequestStatus, Run, RunStatus, SystemClock
+from orchestrion.core import Answer, Clock, Datum, RequestStatus, Run, RunStatus, SystemClock
 
 from ._counting_server import CountingServer
-from ._crash import CrashingJournal, Moment
+from ._crash import CrashingJournal
 from ._routing import an_event
 from ._scenarios import AGENT, POLICY, Scenario, child_text, document_text
 
 PATIENCE_S = 30.0
 
 
-def write_project(folder: Path, scenario: Scenario, address: str) -> Path:
-    """A project that holds one scenario over the server at `address`."""
+def write_project(folder: Path, scenario: Scenario, address: str, *, model: str = "") -> Path:
+    """A project that holds one scenario over the server at `address`, and the language model at `model`."""
     contents = {
         "orchestrion.yaml": f"egress: {{ allow: ['{address}'] }}\nroles: [lead]\n",
         f"workflows/{scenario.name}.yaml": document_text(scenario, address),
@@ -26,7 +26,9 @@ def write_project(folder: Path, scenario: Scenario, address: str) -> Path:
         contents["workflows/the-child.yaml"] = child
     if scenario.agent is not None:
         contents[f"agents/{scenario.agent}.yaml"] = AGENT.replace("ADDRESS", address)
-    contents |= {name: text.replace("ADDRESS", address) for name, text in scenario.files.items()}
+    contents |= {
+        name: text.replace("ADDRESS", address).replace("MODEL", model) for name, text in scenario.files.items()
+    }
     for name, text in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,26 +75,18 @@ def _answer(kind: str, answers: Mapping[str, object], effects: Callable[[], Mapp
 
 
 async def play_with_crash(
-    rooms: Rooms,
-    scenario: Scenario,
-    server: CountingServer,
-    journal: Journal,
-    *,
-    at: int,
-    moment: Moment,
-    clock: Clock | None = None,
-) -> tuple[Run, bool]:
-    """Play until the `at`-th write kills the engine, then go on with another. Returns the end, and whether it was killed."""
+    rooms: Rooms, scenario: Scenario, server: CountingServer, dying: CrashingJournal, *, clock: Clock | None = None
+) -> Run:
+    """Play until a write kills the engine, then go on with another on the journal within."""
     clock = clock or SystemClock()
-    dying = CrashingJournal(journal, at=at, moment=moment)
     async with conduct(rooms, dying.journal, clock=clock) as app:
         playing = asyncio.ensure_future(play(app, scenario, server.effects))
         crash = asyncio.ensure_future(dying.crashed.wait())
         await asyncio.wait([playing, crash], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         crash.cancel()
         if not dying.crashed.is_set():
-            return await asyncio.wait_for(playing, PATIENCE_S), False
+            return await asyncio.wait_for(playing, PATIENCE_S)
         playing.cancel()
         await dying.bury(app.engine)
-    async with conduct(rooms, journal, clock=clock) as app:
-        return await asyncio.wait_for(play(app, scenario, server.effects), PATIENCE_S), True
+    async with conduct(rooms, dying.inner, clock=clock) as app:
+        return await asyncio.wait_for(play(app, scenario, server.effects), PATIENCE_S)

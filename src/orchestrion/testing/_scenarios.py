@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from orchestrion.core import Json
 
+from .openai_server import Behaviour
+
 _HEAD = "document: { dsl: '1.0.3', namespace: crash, name: %s, version: '1.0.0' }\n"
 
 
@@ -29,7 +31,9 @@ class Scenario:
     child: str | None = None
     agent: str | None = None
     files: Mapping[str, str] = field(default_factory=dict[str, str])
-    """More of its project: path → text, ADDRESS in it as above."""
+    """More of its project: path → text, ADDRESS in it as above, MODEL for the server of the language model."""
+    model: Sequence[Behaviour] = ()
+    """What a language model says, one answer after another."""
     promises_interrupted: bool = False
     """Whether a kill may end in a person's inbox."""
     answers: Mapping[str, Json] = field(default_factory=dict[str, Json])

@@ -15,10 +15,11 @@ from orchestrion.app import open_app
 
 from ._killing import play
 from ._scenarios import SCENARIOS
+from ._turn_scenarios import TURN_SCENARIO
 
 
 async def main(folder: str, name: str, address: str) -> None:
-    scenario = next(scenario for scenario in SCENARIOS if scenario.name == name)
+    scenario = next(scenario for scenario in (*SCENARIOS, TURN_SCENARIO) if scenario.name == name)
 
     def effects() -> Mapping[str, int]:
         with urllib.request.urlopen(f"http://{address}/effects", timeout=10) as answer:

@@ -118,6 +118,11 @@ class OpenAIServer:
     """Their `Authorization` headers."""
     base_url: str = ""
 
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return self.base_url.removeprefix("http://").removesuffix("/v1")
+
     async def __aenter__(self) -> "OpenAIServer":
         self._stop = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()

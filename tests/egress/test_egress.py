@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -283,3 +283,35 @@ async def test_tls_is_spoken_with_the_name_and_not_the_address(
         with pytest.raises(TransientError, match="certificate") as caught:
             await egress.client().get(f"https://other.example.com:{port}/")
         assert caught.value.code == "connection-failed"
+
+
+async def two_parts(_: str, writer: asyncio.StreamWriter) -> None:
+    """A body in two chunks, the second one after the client has the first."""
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+    await writer.drain()
+    writer.write(b"4\r\nlast\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("second", [False, True], ids=["httpx", "httpx2"])
+async def test_who_stopped_reading_may_go_on(second: bool) -> None:
+    async with server(two_parts) as (port, _), Egress(["127.0.0.1"]) as egress:
+        client = egress.client2() if second else egress.client()
+        with permitted(Permit(run_id="run", key="k")):
+            async with client, client.stream("GET", f"http://127.0.0.1:{port}/") as answer:
+                assert isinstance(answer.stream, AsyncIterable)
+                begun = aiter(answer.stream)
+                assert await anext(begun) == b"first"
+                rest = [part async for part in answer.stream]
+    assert b"".join(rest) == b"last"
+
+
+async def test_what_was_read_before_counts_towards_the_limit() -> None:
+    async with server(two_parts) as (port, _), Egress(["127.0.0.1"], max_response_bytes=8) as egress:
+        with permitted(Permit(run_id="run", key="k")):
+            async with egress.client() as client, client.stream("GET", f"http://127.0.0.1:{port}/") as answer:
+                assert isinstance(answer.stream, AsyncIterable)
+                begun = aiter(answer.stream)
+                await anext(begun)
+                with pytest.raises(UserError, match="larger than 8 bytes"):
+                    async for _part in answer.stream:
+                        pass

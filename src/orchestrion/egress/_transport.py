@@ -1,6 +1,6 @@
 """The transport every request passes."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from typing import cast
 
 import httpcore
@@ -101,13 +101,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
 
 class _Wire(httpx.AsyncByteStream):
-    """httpcore's stream as httpx's."""
+    """httpcore's stream as httpx's. Who stopped reading may go on: OpenAI's client reads what follows its last event."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._response.aiter_stream():
+        # `aiter_stream` would refuse to go on
+        async for part in cast("AsyncIterable[bytes]", self._response.stream):
             yield part
 
     async def aclose(self) -> None:
@@ -121,13 +122,13 @@ class _Body(httpx.AsyncByteStream):
         self._stream = stream
         self._host = host
         self._max_bytes = max_bytes
+        self._received = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        received = 0
         try:
             async for part in self._stream:
-                received += len(part)
-                if received > self._max_bytes:
+                self._received += len(part)
+                if self._received > self._max_bytes:
                     raise response_too_big(self._host, self._max_bytes)
                 yield part
         except WIRE_ERRORS as error:

@@ -37,7 +37,7 @@ check: ## format, lint, imports and types, within a minute
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
 
-bench: ## measure: make bench NAME=engine, or NAME=peers beside other engines (QUICK=1 for less)
+bench: ## measure: make bench NAME=engine, NAME=peers or NAME=agents beside others (QUICK=1 for less)
 	$(PREPARE) dev
 	@if [ ! -f "benchmarks/$(NAME).py" ]; then echo "Say which: make bench NAME=..., one of:"; \
 		for file in benchmarks/[a-z]*.py; do basename "$$file" .py; done; exit 2; fi

@@ -15,7 +15,7 @@ from orchestrion.core import Clock, Datum, Json, LeafContext, Outcome, SystemClo
 from orchestrion.engine import Limits
 from orchestrion.functions import Agent
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
-from orchestrion.journal import DurableJournal
+from orchestrion.journal import DurableJournal, MemoryJournal
 from orchestrion.models import Candidate, Models, ModelSettings, Playbook
 from orchestrion.testing import NoExpressions, NoSecrets, Scripted, Stage, interpreting, read_document, run_of
 
@@ -87,8 +87,8 @@ async def main() -> None:
     note = Scripted(name=TOOL, act=_perform, effect=where["declared"])
     agent = Agent({"clerk": CLERK}, NoopModels(clock), clock)
     stage = Stage(functions=(agent, note), gate=gate, limits=Limits(concurrency=10))
-    store = open_store(where, clock)
-    journal = DurableJournal(store, clock)
+    store = None if where["memory"] else open_store(where, clock)
+    journal = DurableJournal(store, clock) if store else MemoryJournal(clock)
     async with stage.engine(journal, interpreting({DOCUMENT.digest: DOCUMENT}, NoExpressions())) as engine:
 
         async def run_turn(_: str) -> str:
@@ -97,9 +97,10 @@ async def main() -> None:
                 raise SystemExit(f"the run ended otherwise: {ended.problem}")
             return str(ended.output["reply"])
 
-        await answer_turns(run_turn, {"durability": durability(store, on_file=True)})
+        await answer_turns(run_turn, {"durability": durability(store, on_file=True) if store else "none"})
     await journal.close()
-    store.close()
+    if store:
+        store.close()
 
 
 run_process(main)

@@ -115,11 +115,8 @@ def test_the_books_hold_duplicates_below_and_above_the_limit_and_the_cap(bank: s
 
 
 def refund(bank: sqlite3.Connection, key: str, charge: str, customer: str, cents: int) -> list[tuple[object, ...]]:
-    """Run the statement of the billing agent's `refund` tool."""
-    agent, findings = parse_yaml((EXAMPLE / "agents" / "billing.yaml").read_text(encoding="utf-8"), file="billing.yaml")
-    assert agent is not None, findings
-    tools = json.loads(json.dumps(to_json(agent.root)))["tools"]
-    statement = next(tool["query"]["statement"] for tool in tools if tool["name"] == "refund")
+    """Run the statement of the billing agent's tool `refund`."""
+    statement = (EXAMPLE / "statements" / "refund.sql").read_text(encoding="utf-8")
     given = {"idempotency_key": key, "charge_id": charge, "customer_id": customer, "amount_cents": cents}
     return bank.execute(statement, given).fetchall()
 

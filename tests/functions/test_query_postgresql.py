@@ -8,7 +8,7 @@ import pytest
 
 from orchestrion.core import Faulted, OrchestrionError, Permit, UserError, permitted
 from orchestrion.functions import Connections, ConnectionSettings
-from orchestrion.functions._query import _output  # pyright: ignore[reportPrivateUsage]  the values of a real driver
+from orchestrion.functions._query import rows_json
 from orchestrion.functions._statement import read_statement
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ async def connections(postgresql: str) -> AsyncIterator[Connections]:
 
 async def ask(connections: Connections, source: str, name: str = "bank", **parameters: str | int) -> object:
     with permitted(Permit(run_id="r", key="k")):
-        return _output(await connections.execute(name, read_statement(source), parameters, max_rows=5))
+        return rows_json(await connections.execute(name, read_statement(source), parameters, max_rows=5))
 
 
 async def test_values(connections: Connections) -> None:

@@ -28,7 +28,7 @@ HOMES = {
     "httpx2": {"egress", "models", "agents", "functions/_credentials.py", "functions/_mcp_session.py"},
     "jq": {"expressions"},
     "jsonschema_rs": {"spec", "functions/_schema.py"},
-    "mcp": {"functions/_mcp_session.py"},
+    "mcp": {"functions/_mcp_process.py", "functions/_mcp_session.py"},
     "mcp_types": {"functions/_mcp_session.py"},
     "openai": {"models"},
     "opentelemetry": {"telemetry"},

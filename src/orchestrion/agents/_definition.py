@@ -100,6 +100,8 @@ class FunctionShape(_Part):
     """JSON Schema of its `with`."""
     composite: bool
     """Whether it is made of other calls, and so may wait for days."""
+    made_of: str = ""
+    """What tells one text of it from another, where the text is not the platform's own."""
 
 
 class FunctionTarget(_Part):
@@ -117,7 +119,7 @@ class AgentTool(_Part):
     """Something an agent may do, by the name that policies speak of."""
 
     name: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_-]{0,63})?$")] = ""
-    """What another system describes may go without: it is called what that system calls it."""
+    """A function, and what another system describes, may go without: it is called as it is there."""
     description: str = ""
     write: bool = False
     idempotent: bool | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import cast
 
-from orchestrion.core import Datum, Function, Json, UserError, dump, is_composite, parse
+from orchestrion.core import Datum, Function, Json, Sourced, UserError, dump, is_composite, parse
 from orchestrion.models import Flaw
 from orchestrion.spec import Schema
 
@@ -28,7 +28,11 @@ def pinned(tool: AgentTool, functions: Functions | None) -> AgentTool:
     function = functions(target.name)
     declaration = function.declaration
     shape = FunctionShape.model_validate(
-        {"parameters": declaration.input_schema, "composite": is_composite(function)},
+        {
+            "parameters": declaration.input_schema,
+            "composite": is_composite(function),
+            "made_of": function.made_of if isinstance(function, Sourced) else "",
+        },
     )
     own = dict(tool.parameters) == NO_PARAMETERS and not target.with_
     return tool.model_copy(

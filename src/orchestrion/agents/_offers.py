@@ -98,11 +98,11 @@ def _several(tool: AgentTool, document: Callable[[str], Api] | None) -> list[Age
             _named(tool, name, mcp=target.model_copy(update={"tool": name, "include": ()}))
             for name in target.include or (target.tool or "",)
         ]
-    return [tool]
+    return [tool if tool.function is None else _named(tool, tool.function.name.partition(":")[0])]
 
 
 def _named(tool: AgentTool, name: str, **target: OpenApiTarget | McpTarget) -> AgentTool:
-    """The tool under its own name, or one made of what the other system calls it."""
+    """The tool under its own name, or one made of what it is called where it comes from."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64]
     plain = plain if re.match(r"[A-Za-z_]", plain) else f"_{plain}"[:64]
     return tool.model_copy(update={"name": tool.name or plain, **target})

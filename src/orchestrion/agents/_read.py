@@ -213,7 +213,7 @@ class _Check:
             yield Flaw(here, f"The tool {tool.name!r} needs one of {listed}; it has {given}.")
         if tool.operation is not None:
             yield Flaw(f"{here}/operation", "'operation' is not known here.", "It stands under `openapi`.")
-        if not tool.name and tool.openapi is None and tool.mcp is None:
+        if not tool.name and tool.openapi is None and tool.mcp is None and tool.function is None:
             yield Flaw(here, "'name' is missing.")
         yield from self._schema(tool.parameters, f"{here}/parameters")
         yield from self._bind(tool, here)
@@ -225,7 +225,8 @@ class _Check:
         if tool.mcp is not None:
             yield from self._mcp(tool, tool.mcp, f"{here}/mcp")
         if tool.function is not None:
-            yield from function_flaws(tool, tool.function, self.known.functions, here)
+            (named,) = expanded([tool], None)
+            yield from function_flaws(named, tool.function, self.known.functions, here)
         if tool.workflow is not None and self.known.workflows is not None:
             wanted = (tool.workflow.namespace, tool.workflow.name, tool.workflow.version)
             if wanted not in self.known.workflows:

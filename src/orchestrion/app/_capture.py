@@ -161,6 +161,7 @@ class _Search:
     def _call(self, function: str, arguments: object) -> None:
         name, _, version = function.partition(":")
         self._function(function if version else name)
+        self._add_named_file(self.project.statements, name)
         said = cast("Mapping[str, object]", arguments) if isinstance(arguments, Mapping) else None
         for argument, kind in _NAMES.get(name, ()):
             self._named(kind, None if said is None else said.get(argument, ()))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from orchestrion.agents import AgentDefinition, Sessions, TeamDefinition
-from orchestrion.core import Clock
+from orchestrion.core import Clock, Function
 from orchestrion.egress import Egress
 from orchestrion.functions import (
     A2a,
@@ -26,6 +26,7 @@ from orchestrion.functions import (
     Retrieve,
     Route,
     Rules,
+    StatementFunction,
     Team,
     Tokens,
     Transform,
@@ -64,26 +65,29 @@ def catalog_of(
     )
     stack.callback(connections.close)
     tokens = Tokens(egress, clock)
-    return DefaultCatalog(
-        [
-            HttpFunction(egress, tokens),
-            Describe(egress, tokens, clock, root=project.root),
-            OpenApi(),
-            Definition(egress, tokens, clock, root=project.root),
-            Mcp(egress, tokens, project.settings.mcp),
-            A2aRequest(egress, tokens),
-            A2a(),
-            Query(connections),
-            Transform(),
-            Route(routers),
-            Retrieve(knowledge),
-            Rules(kinds.tables),
-            Predict(Predictors(kinds.predictors)),
-            Agent(agents, models, clock, sessions),
-            Team(teams, agents, models, clock),
-            Infer(models, clock),
-            Human(),
-            GuardFunction(project.settings.guards),
-            Workflow(),
-        ]
-    )
+    own: list[Function] = [
+        HttpFunction(egress, tokens),
+        Describe(egress, tokens, clock, root=project.root),
+        OpenApi(),
+        Definition(egress, tokens, clock, root=project.root),
+        Mcp(egress, tokens, project.settings.mcp, processes=project.settings.processes.allow, root=project.at_home),
+        A2aRequest(egress, tokens),
+        A2a(),
+        Query(connections),
+        Transform(),
+        Route(routers),
+        Retrieve(knowledge),
+        Rules(kinds.tables),
+        Predict(Predictors(kinds.predictors)),
+        Agent(agents, models, clock, sessions),
+        Team(teams, agents, models, clock),
+        Infer(models, clock),
+        Human(),
+        GuardFunction(project.settings.guards),
+        Workflow(),
+    ]
+    taken = {function.declaration.name for function in own}
+    statements = [
+        StatementFunction(named, connections) for name, named in kinds.statements.items() if name not in taken
+    ]
+    return DefaultCatalog([*own, *statements])

@@ -1,10 +1,11 @@
-"""What a project knows beside language models and rules for agents: decision tables and predictors."""
+"""What a project knows beside language models and rules for agents: decision tables, predictors and SQL statements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrion.core import UserError
+from orchestrion.functions import NamedStatement, read_named_statement
 from orchestrion.models import Predictors, PredictorSource, read_predictor
 from orchestrion.project import Project
 from orchestrion.spec import Finding
@@ -19,6 +20,7 @@ class Kinds:
 
     tables: Mapping[str, Table]
     predictors: Mapping[str, PredictorSource]
+    statements: Mapping[str, NamedStatement]
 
 
 def read_kinds(project: Project) -> tuple[Kinds, list[Finding]]:
@@ -30,6 +32,13 @@ def read_kinds(project: Project) -> tuple[Kinds, list[Finding]]:
         project,
         project.predictors,
         lambda text, file: read_predictor(text, file=file, name=Path(file).stem, root=project.root),
+    )
+    statements, flawed = read_each(
+        project,
+        project.statements,
+        lambda text, file: read_named_statement(
+            text, file=file, name=Path(file).stem, connections=project.settings.connections
+        ),
     )
     untrained = [
         Finding(
@@ -44,7 +53,8 @@ def read_kinds(project: Project) -> tuple[Kinds, list[Finding]]:
         for name, source in predictors.items()
         if not source.model.is_file()
     ]
-    return Kinds(tables=tables, predictors=predictors), [*found, *others, *untrained]
+    kinds = Kinds(tables=tables, predictors=predictors, statements=statements)
+    return kinds, [*found, *others, *flawed, *untrained]
 
 
 def predictor_source(project: Project, name: str | None) -> PredictorSource:

@@ -1,6 +1,8 @@
 """Everything a project's files say, read and checked together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,9 +16,9 @@ from orchestrion.agents import (
     read_agent,
     read_team,
 )
-from orchestrion.core import Catalog, Declaration, Json
+from orchestrion.core import Catalog, Declaration, Json, UserError
 from orchestrion.expressions import Expressions
-from orchestrion.functions import read_project_document
+from orchestrion.functions import StatementFunction, read_project_document
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
 from orchestrion.models import Models, PlaybookFile, Routers, RouterSettings, RouterSource, read_playbook
 from orchestrion.project import BadProject, Project
@@ -28,9 +30,11 @@ from ._workflows import Shelf, read_shelf
 
 ACTS_ON: Mapping[str, tuple[str, ...]] = {
     "query": ("Connection",),
-    **dict.fromkeys(("http", "describe", "definition", "mcp", "a2a-request"), ("Host",)),
+    **dict.fromkeys(("http", "describe", "definition", "a2a-request"), ("Host",)),
+    "mcp": ("Host", "Process"),
 }
 """What the functions that reach outside act on, in policy terms."""
+_ACTION = re.compile(r'\bAction::"([\w-]+)"')
 MODEL_ACTION = ActionDeclaration(
     name="model",
     input_schema={"type": "object", "properties": {"model": {"type": "string"}, "region": {"type": "string"}}},
@@ -96,10 +100,10 @@ async def check_project(
 
     `nameable`: for a version kept apart, what there was for policies and playbooks to name; it has what one workflow uses.
     """
-    declarations = list(catalog.declarations())
     files = project.workflows if workflows is None else workflows
-    shelf, findings = await read_shelf(project, files, declarations, expressions)
+    shelf, findings = await read_shelf(project, files, catalog, expressions)
     known = _known(project, shelf, catalog, models, routers, playbooks, apart=nameable is not None)
+    findings += _clashes(project, catalog)
     agents, found = read_each(
         project,
         project.agents,
@@ -108,8 +112,10 @@ async def check_project(
     findings += found
     teams, found = _read_teams(project, agents)
     findings += found
+    policies = _policies(project)
+    acts_on = {**ACTS_ON, **dict.fromkeys(kinds.statements, ("Connection",))}
     catalogued = Catalogued(
-        actions=_actions(declarations, agents.values()),
+        actions=_actions(_declarations(catalog, policies, agents.values()), agents.values(), acts_on),
         agents=list(agents),
         workflows=sorted({document.id for document in shelf.documents}),
         connections=list(project.settings.connections),
@@ -117,13 +123,7 @@ async def check_project(
         users=project.settings.users,
     )
     catalogued = catalogued.as_of(nameable) if nameable else catalogued
-    gate, found = CedarGate.load(
-        [
-            PolicyFile(file=project.relative(file), text=file_bytes(file).decode(errors="replace"))
-            for file in project.policies
-        ],
-        catalogued,
-    )
+    gate, found = CedarGate.load(policies, catalogued)
     return Checked(
         shelf=shelf,
         agents=agents,
@@ -160,6 +160,29 @@ def _known(
         members=None if apart else [file.stem for file in (*project.agents, *project.teams)],
         intents=cache(routers.labels),
     )
+
+
+def _policies(project: Project) -> list[PolicyFile]:
+    return [
+        PolicyFile(file=project.relative(file), text=file_bytes(file).decode(errors="replace"))
+        for file in project.policies
+    ]
+
+
+def _clashes(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    """Statements that are called as a function of the platform is."""
+    own = {each.name for each in catalog.declarations() if not isinstance(catalog.resolve(each.id), StatementFunction)}
+    for file in project.statements:
+        if file.stem in own:
+            yield Finding(
+                file=project.relative(file),
+                line=1,
+                column=1,
+                severity="error",
+                code="function-clash",
+                message=f"There is a function {file.stem!r} already.",
+                hint="Give the file another name.",
+            )
 
 
 def _read_teams(
@@ -199,31 +222,50 @@ def routers_of(project: Project) -> Routers:
     return Routers(sources, folder=project.at_home / ".orchestrion" / "routers")
 
 
-def _actions(declarations: Iterable[Declaration], agents: Iterable[AgentDefinition]) -> list[ActionDeclaration]:
+def _declarations(
+    catalog: Catalog, policies: Iterable[PolicyFile], agents: Iterable[AgentDefinition]
+) -> Iterable[Declaration]:
+    """What workflows and agents name, and policies: a policy may be written before anything uses a package's function."""
+    known = {action.name for action in _actions(catalog.declarations(), agents, ACTS_ON)}
+    for name in {name for policy in policies for name in _ACTION.findall(policy.text)} - known:
+        with suppress(UserError):  # the check of the policies says it
+            catalog.resolve(name)
+    return catalog.declarations()
+
+
+def _actions(
+    declarations: Iterable[Declaration],
+    agents: Iterable[AgentDefinition],
+    acts_on: Mapping[str, tuple[str, ...]],
+) -> list[ActionDeclaration]:
     """Every name that a policy may speak of: functions, and the tools of agents."""
     actions = [MODEL_ACTION, SESSION_ACTION, ENGAGE_ACTION]
     actions += [
         ActionDeclaration(
             name=declaration.name,
             input_schema=dict(declaration.input_schema),
-            resource_types=ACTS_ON.get(declaration.name, ("Function",)),
+            resource_types=acts_on.get(declaration.name, ("Function",)),
         )
         for declaration in declarations
     ]
     for agent in agents:
         for tool in agent.tools:
             actions.append(
-                ActionDeclaration(name=tool.name, input_schema=tool.arguments_schema, resource_types=_acts_on(tool))
+                ActionDeclaration(
+                    name=tool.name, input_schema=tool.arguments_schema, resource_types=_acts_on(tool, acts_on)
+                )
             )
     return actions
 
 
-def _acts_on(tool: AgentTool) -> tuple[str, ...]:
+def _acts_on(tool: AgentTool, acts_on: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     if tool.query is not None:
         return ("Connection",)
     if tool.function is not None:
-        return ACTS_ON.get(tool.function.name.partition(":")[0], ("Function",))
-    return ("Host",) if tool.http or tool.openapi or tool.mcp else ("Function",)
+        return acts_on.get(tool.function.name.partition(":")[0], ("Function",))
+    if tool.mcp is not None:
+        return acts_on["mcp"]
+    return ("Host",) if tool.http or tool.openapi else ("Function",)
 
 
 def _in_order(findings: Iterable[Finding]) -> list[Finding]:

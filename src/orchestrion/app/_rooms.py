@@ -9,6 +9,7 @@ from orchestrion.agents import AgentDefinition, Sessions, TeamDefinition
 from orchestrion.core import Catalog, Clock, Json, SystemClock
 from orchestrion.egress import Egress
 from orchestrion.expressions import Expressions
+from orchestrion.functions import Installed
 from orchestrion.models import Models, PlaybookFile, Routers
 from orchestrion.project import Project
 
@@ -37,6 +38,7 @@ class Rooms:
     checked: Checked
     shared: Shared
     catalog: Catalog
+    installed: Installed
     routers: Routers
     models: Models
 
@@ -102,6 +104,8 @@ async def read_rooms(
         workflows=workflows,
         nameable=nameable,
     )
+    if catalog.installed.looked:
+        others += catalog.installed.findings()
     agents.update(checked.agents)
     teams.update(checked.teams)
     retired = [] if project.home else retiring(project, shared.clock)
@@ -110,6 +114,7 @@ async def read_rooms(
         checked=replace(checked, findings=[*retired, *found, *others, *checked.findings]),
         shared=shared,
         catalog=catalog,
+        installed=catalog.installed,
         routers=routers,
         models=models,
     )

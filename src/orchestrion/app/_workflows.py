@@ -1,12 +1,13 @@
 """The project's workflow documents: read, checked, pinned to versions, and found again by digest."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
 
 from orchestrion.core import (
+    Catalog,
     ChildStart,
     Clock,
     Datum,
@@ -77,13 +78,34 @@ def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
     return numbers, not pre, pre
 
 
+class _Declared(Mapping[str, Declaration]):
+    """What a catalog declares, by name and by `name:version`; functions of packages are there once they are looked up."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def __getitem__(self, name: str) -> Declaration:
+        """Raises: KeyError; UserError for a function that is there and of no use."""
+        try:
+            return self._catalog.resolve(name).declaration
+        except UserError as error:
+            if error.code == "unknown-function":
+                raise KeyError(name) from None
+            raise
+
+    def __iter__(self) -> Iterator[str]:
+        for declaration in self._catalog.declarations():
+            yield from (declaration.name, declaration.id)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 async def read_shelf(
-    project: Project, files: Iterable[Path], declarations: Iterable[Declaration], expressions: Expressions
+    project: Project, files: Iterable[Path], catalog: Catalog, expressions: Expressions
 ) -> tuple[Shelf, list[Finding]]:
     """Read and check every document: language, calls, expressions, references to each other. All findings at once."""
-    functions: dict[str, Declaration] = {}
-    for declaration in declarations:
-        functions[declaration.name] = functions[declaration.id] = declaration
+    functions = _Declared(catalog)
     texts = [(project.relative(file), _bytes(file)) for file in files]
     first = [read(text, file=file, functions=functions) for file, text in texts]
     known = {

@@ -5,7 +5,7 @@ import platform
 import shutil
 import sqlite3
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from orchestrion import __version__
 from orchestrion.app import Checked, check_store, open_journal, open_rooms
 from orchestrion.core import OrchestrionError, SystemClock, UserError
 from orchestrion.engine import foreign_semantics
+from orchestrion.functions import Installed
 from orchestrion.interpreter import SEMANTICS
 from orchestrion.project import Project
 
@@ -66,11 +67,26 @@ async def _checks(path: Path) -> AsyncGenerator[Check]:
                 detail=str(errors[0]) if errors else _contents(project, rooms.checked),
                 hint=f"orchestrion validate shows all {len(errors)}." if len(errors) > 1 else None,
             )
+            for check in _packages(rooms.installed):
+                yield check
     except OrchestrionError as error:
         yield Check(what="project", health="broken", detail=error.message, hint=error.hint)
         return
     async for check in _places(project):
         yield check
+
+
+def _packages(installed: Installed) -> Iterator[Check]:
+    """Functions of installed packages, whether the project names them or not. This imports the packages."""
+    for finding in installed.findings():
+        yield Check(what="function", health="warning", detail=f"{finding.file}: {finding.message}", hint=finding.hint)
+    for offer in installed.offers:
+        try:
+            offer.load()
+        except UserError as error:
+            yield Check(what="function", health="warning", detail=error.message, hint=error.hint)
+        else:
+            yield Check(what="function", health="ok", detail=f"{offer.id} of {offer.package}")
 
 
 def _contents(project: Project, checked: Checked) -> str:

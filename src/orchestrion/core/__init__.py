@@ -48,6 +48,7 @@ from ._function import (
     Nature,
     Outcome,
     Secrets,
+    Sourced,
     is_composite,
     output_schema_of,
 )
@@ -166,6 +167,7 @@ __all__ = [
     "ScheduleState",
     "Secrets",
     "SetRun",
+    "Sourced",
     "Start",
     "Subscribe",
     "SystemClock",

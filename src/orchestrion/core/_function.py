@@ -178,6 +178,16 @@ def output_schema_of(function: Function, arguments: Mapping[str, Json]) -> Mappi
     return function.output_schema(arguments) if isinstance(function, Shaped) else function.declaration.output_schema
 
 
+@runtime_checkable
+class Sourced(Protocol):
+    """A function whose text is not the platform's own: a statement of the project, Python of a package."""
+
+    @property
+    def made_of(self) -> str:
+        """What tells one text of it from another: a digest, or the version of a package."""
+        ...
+
+
 def is_composite(function: Function) -> TypeGuard[Composite]:
     """Whether a function is made of other calls."""
     return hasattr(function, "run")

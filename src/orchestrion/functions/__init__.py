@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from ._http import HttpFunction
     from ._human import Human, check_answer
     from ._infer import Infer
+    from ._installed import Installed
     from ._mcp import Mcp
+    from ._named_statement import NamedStatement, StatementFunction, read_named_statement
     from ._openapi import Describe, OpenApi, read_project_document
     from ._predict import Predict
+    from ._python import PythonFunction, declares
     from ._query import Query
     from ._retrieve import Retrieve
     from ._route import Route
@@ -39,13 +42,17 @@ __all__ = [
     "HttpFunction",
     "Human",
     "Infer",
+    "Installed",
     "Mcp",
+    "NamedStatement",
     "OpenApi",
     "Predict",
+    "PythonFunction",
     "Query",
     "Retrieve",
     "Route",
     "Rules",
+    "StatementFunction",
     "Team",
     "Tokens",
     "Transform",
@@ -54,8 +61,10 @@ __all__ = [
     "arguments_of",
     "check_answer",
     "check_schema",
+    "declares",
     "definition_place",
     "documentation",
+    "read_named_statement",
     "read_project_definition",
     "read_project_document",
     "require_valid",
@@ -76,14 +85,18 @@ _HOMES = {
     "HttpFunction": "_http",
     "Human": "_human",
     "Infer": "_infer",
+    "Installed": "_installed",
     "Mcp": "_mcp",
+    "NamedStatement": "_named_statement",
     "OpenApi": "_openapi",
     "Predict": "_predict",
+    "PythonFunction": "_python",
     "Query": "_query",
     "Retrieve": "_retrieve",
     "Route": "_route",
     "Team": "_team",
     "Rules": "_rules",
+    "StatementFunction": "_named_statement",
     "Tokens": "_tokens",
     "Transform": "_transform",
     "Violation": "_schema",
@@ -91,8 +104,10 @@ _HOMES = {
     "arguments_of": "_schema",
     "check_answer": "_human",
     "check_schema": "_schema",
+    "declares": "_python",
     "definition_place": "_definition",
     "documentation": "_catalog",
+    "read_named_statement": "_named_statement",
     "read_project_definition": "_definition",
     "read_project_document": "_openapi",
     "require_valid": "_schema",

@@ -5,32 +5,45 @@ from collections.abc import Iterable, Mapping
 
 from orchestrion.core import Declaration, Function, Json, UserError, dump
 
+from ._installed import Installed
+
 
 class DefaultCatalog:
-    """A closed set of functions; a bare name means its highest version."""
+    """A set of functions, and those of installed packages once they are named; a bare name means its highest version."""
 
     def __init__(self, functions: Iterable[Function]) -> None:
         """Raises: UserError `duplicate-function` when two have the same name and version."""
         self._by_id: dict[str, Function] = {}
         self._latest: dict[str, Function] = {}
         for function in functions:
-            declaration = function.declaration
-            if declaration.id in self._by_id:
-                raise UserError("duplicate-function", f"Two functions are called {declaration.id!r}.")
-            self._by_id[declaration.id] = function
-            latest = self._latest.get(declaration.name)
-            if latest is None or _ordered(declaration.version) > _ordered(latest.declaration.version):
-                self._latest[declaration.name] = function
+            if function.declaration.id in self._by_id:
+                raise UserError("duplicate-function", f"Two functions are called {function.declaration.id!r}.")
+            self._add(function)
+        self.installed = Installed(self._latest.copy())
 
     def resolve(self, name: str) -> Function:
-        """The function of `name` or `name:version`. Raises: UserError `unknown-function` naming near ones."""
+        """The function of `name` or `name:version`.
+
+        Raises: UserError `unknown-function` naming near ones; `broken-function`, `function-clash` for those of packages.
+        """
+        if name not in self._by_id:
+            for offer in self.installed.find(name):
+                if offer.id not in self._by_id:
+                    self._add(offer.load())
         function = self._by_id.get(name) or self._latest.get(name)
         if function is None:
             raise UserError("unknown-function", f"There is no function {name!r}.", hint=self._suggestion(name))
         return function
 
+    def _add(self, function: Function) -> None:
+        declaration = function.declaration
+        self._by_id[declaration.id] = function
+        latest = self._latest.get(declaration.name)
+        if latest is None or _ordered(declaration.version) > _ordered(latest.declaration.version):
+            self._latest[declaration.name] = function
+
     def declarations(self) -> Iterable[Declaration]:
-        """All of them, by name and version."""
+        """All that are known so far, by name and version."""
         found = [function.declaration for function in self._by_id.values()]
         return sorted(found, key=lambda declaration: (declaration.name, _ordered(declaration.version)))
 

@@ -1,8 +1,9 @@
-"""`mcp`: one request to an MCP server over streamable HTTP."""
+"""`mcp`: one request to an MCP server, over streamable HTTP or to a process that is started for it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
-from typing import cast
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from orchestrion.core import (
     Datum,
@@ -12,6 +13,8 @@ from orchestrion.core import (
     LeafContext,
     Nature,
     Outcome,
+    PolicyDenied,
+    Secrets,
     UserError,
 )
 from orchestrion.egress import Egress
@@ -22,6 +25,9 @@ from ._credentials import header_credentials
 from ._http import host_of
 from ._schema import arguments_of, fields_of
 from ._tokens import Tokens
+
+if TYPE_CHECKING:
+    from ._mcp_session import Address, Process
 
 _NEEDS: Mapping[str, str | None] = {
     "tools/list": None,
@@ -42,10 +48,10 @@ _DECLARATION = Declaration(
     version="1.0.0",
     title="Ask an MCP server",
     description=(
-        "Sends one request to a Model Context Protocol server over streamable HTTP. Before a tool is called, the server's "
+        "Sends one request to a Model Context Protocol server: over streamable HTTP, or to a process of the settings that is "
+        "started for the request and ended with it. Before a tool is called, the server's "
         "list of tools is read, and the arguments are checked against the tool's schema; the result is checked against the "
-        "schema the server promises. A tool that says it failed is an error, with what it said beside it. Servers as "
-        "processes (stdio) are not started."
+        "schema the server promises. A tool that says it failed is an error, with what it said beside it."
     ),
     input_schema={
         "type": "object",
@@ -101,10 +107,21 @@ _DECLARATION = Declaration(
 class Mcp:
     """A leaf. Calling a tool may change something; everything else reads."""
 
-    def __init__(self, egress: Egress, tokens: Tokens, servers: Mapping[str, McpServer]) -> None:
+    def __init__(
+        self,
+        egress: Egress,
+        tokens: Tokens,
+        servers: Mapping[str, McpServer],
+        *,
+        processes: Collection[Sequence[str]] = (),
+        root: Path | None = None,
+    ) -> None:
+        """`processes` are the commands that may be started, `root` is where they are."""
         self._egress = egress
         self._tokens = tokens
         self._servers = servers
+        self._processes = {tuple(command) for command in processes}
+        self._root = root
 
     @property
     def declaration(self) -> Declaration:
@@ -116,28 +133,31 @@ class Mcp:
         return Nature(
             effect="write" if calls else "read",
             idempotent=not calls,
-            resource=("Host", host_of(self._place(arguments)[0])),
+            resource=self._resource(arguments),
         )
+
+    def _resource(self, arguments: Mapping[str, Json]) -> tuple[str, str]:
+        name = arguments.get("server")
+        if isinstance(name, str) and self._server(name).command is not None:
+            return "Process", name
+        return "Host", host_of(self._address(arguments)[0])
 
     async def perform(self, invocation: Invocation, context: LeafContext) -> Outcome:
         """Raises: UserError `unknown-tool`, `bad-tool-arguments`, `missing-parameter` and others; PolicyDenied
         `egress-refused`; TransientError `timed-out`, `mcp-unavailable`, `mcp-connection-lost`; Faulted `mcp-refused`,
-        `mcp-unauthorized`, `mcp-tool-failed`, `mcp-bad-answer`, `mcp-input-required`.
+        `mcp-unauthorized`, `mcp-tool-failed`, `mcp-bad-answer`, `mcp-input-required`; of a process UserError `mcp-not-started`
+        and PolicyDenied `process-refused`.
         """
         from ._mcp_session import McpRequest, McpSettings, converse  # brings the protocol's library with it
 
         arguments = arguments_of(_DECLARATION, invocation.arguments.value)
         method, parameters = _request(arguments)
-        url, policy, headers = self._place(arguments)
-        credentials = header_credentials(policy, context.secrets, self._tokens)
         client = cast("Mapping[str, str]", arguments.get("client") or {})
         version = arguments.get("protocolVersion", None if "server" in arguments else _VERSION)
         result = await converse(
             McpRequest(method=method, parameters=parameters),
             McpSettings(
-                url=url,
-                headers=headers,
-                credentials=credentials,
+                place=self._place(arguments, context.secrets),
                 timeout_s=self._timeout(arguments),
                 version=version if isinstance(version, str) else None,
                 client=(client["name"], client["version"]) if client else None,
@@ -151,12 +171,31 @@ class Mcp:
             why={"server": result.server, "protocol": result.protocol},
         )
 
-    def _place(self, arguments: Mapping[str, Json]) -> tuple[str, Json, Mapping[str, str]]:
+    def _place(self, arguments: Mapping[str, Json], secrets: Secrets) -> "Address | Process":
+        from ._mcp_session import Address, Process  # as above
+
+        name = arguments.get("server")
+        if isinstance(name, str) and (command := self._server(name).command) is not None:
+            if command not in self._processes:
+                raise PolicyDenied(
+                    "process-refused",
+                    f"The command of the MCP server {name!r} is not allowed.",
+                    hint="It must stand in `processes.allow`, word for word.",
+                )
+            environment = {
+                variable: value if isinstance(value, str) else _text_of(value.secret, secrets)
+                for variable, value in self._server(name).environment.items()
+            }
+            return Process(name=name, command=command, environment=environment, folder=self._root)
+        url, policy, headers = self._address(arguments)
+        return Address(url=url, headers=headers, credentials=header_credentials(policy, secrets, self._tokens))
+
+    def _address(self, arguments: Mapping[str, Json]) -> tuple[str, Json, Mapping[str, str]]:
         """The server's address, how to authenticate there, and the headers to send."""
         name = arguments.get("server")
         if isinstance(name, str):
             server = self._server(name)
-            return server.url, cast("Json", server.authentication), server.headers
+            return server.url or "", cast("Json", server.authentication), server.headers
         found = fields_of(fields_of(arguments.get("transport")).get("http"))
         endpoint = found.get("endpoint")
         headers = cast("Mapping[str, str]", found.get("headers") or {})
@@ -184,6 +223,13 @@ class Mcp:
             return duration_of(arguments["timeout"]).seconds
         name = arguments.get("server")
         return self._server(name).timeout_s if isinstance(name, str) else self._egress.timeout_s
+
+
+def _text_of(secret: str, secrets: Secrets) -> str:
+    found = secrets.get(secret)
+    if not isinstance(found, str):
+        raise UserError("secret-not-text", f"The secret {secret!r} must be text to be a variable of a process.")
+    return found
 
 
 def _request(arguments: Mapping[str, Json]) -> tuple[str, Mapping[str, Json]]:

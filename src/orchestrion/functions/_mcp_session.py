@@ -3,12 +3,13 @@
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, cast
 
 import anyio
 import httpx2
+from mcp.client import Transport
 from mcp.client.client import Client
 from mcp.client.session import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -43,6 +44,7 @@ from orchestrion.egress import Egress, response_too_big
 
 from ._credentials import UNAUTHORIZED, Credentials
 from ._http import host_of
+from ._mcp_process import Ending, Process, started
 from ._schema import check_schema, sentences, violations
 
 _LIBRARY_LOG = logging.getLogger("mcp.client")
@@ -60,12 +62,23 @@ class McpRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class McpSettings:
-    """Where and how to reach a server."""
+class Address:
+    """An MCP server that runs somewhere."""
 
     url: str
     headers: Mapping[str, str]
     credentials: Credentials | None
+
+    @property
+    def name(self) -> str:
+        return host_of(self.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpSettings:
+    """Where and how to reach a server."""
+
+    place: Address | Process
     timeout_s: float
     """For the whole conversation."""
     version: str | None = None
@@ -87,6 +100,8 @@ class _Seen:
     """Of the last answer to a POST."""
     finished: bool = False
     """Only a conversation that ended well says goodbye: a server that hangs would hang there too."""
+    ending: Ending = field(default_factory=Ending)
+    """Of a process."""
 
     async def response(self, response: httpx2.Response) -> None:
         if response.request.method == "POST":
@@ -116,7 +131,7 @@ async def converse(request: McpRequest, settings: McpSettings, egress: Egress) -
     try:
         with anyio.fail_after(settings.timeout_s):
             async with _opened(settings, egress, seen) as client:
-                value = await _ask(client.session, request, host_of(settings.url))
+                value = await _ask(client.session, request, settings.place.name)
                 server = client.session.server_info
                 seen.finished = True
                 return McpResult(
@@ -133,23 +148,32 @@ async def converse(request: McpRequest, settings: McpSettings, egress: Egress) -
 
 @asynccontextmanager
 async def _opened(settings: McpSettings, egress: Egress, seen: _Seen) -> AsyncGenerator[Client]:
-    http = egress.client2()
-    http.timeout = httpx2.Timeout(max(settings.timeout_s, egress.timeout_s))
-    http.headers.update({"user-agent": "orchestrion", **settings.headers})
-    if settings.credentials is not None:
-        http.auth = _Auth(settings.credentials)
-    http.event_hooks = {"response": [seen.response], "request": [seen.request]}
     name, version = settings.client or ("orchestrion", __version__)
-    transport = streamable_http_client(
-        settings.url,
-        http_client=http,
-        # Below the limit of the whole answer, which the library would not tell from a lost connection.
-        max_sse_event_size=max(egress.max_response_bytes // 2, 1),
+    place = settings.place
+    transport = (
+        started(place, seen.ending, most_bytes=egress.max_response_bytes)
+        if isinstance(place, Process)
+        else _over_http(place, settings.timeout_s, egress, seen)
     )
     async with Client(
         transport, mode=_mode(settings.version), cache=None, client_info=Implementation(name=name, version=version)
     ) as client:
         yield client
+
+
+def _over_http(address: Address, timeout_s: float, egress: Egress, seen: _Seen) -> Transport:
+    http = egress.client2()
+    http.timeout = httpx2.Timeout(max(timeout_s, egress.timeout_s))
+    http.headers.update({"user-agent": "orchestrion", **address.headers})
+    if address.credentials is not None:
+        http.auth = _Auth(address.credentials)
+    http.event_hooks = {"response": [seen.response], "request": [seen.request]}
+    return streamable_http_client(
+        address.url,
+        http_client=http,
+        # Below the limit of the whole answer, which the library would not tell from a lost connection.
+        max_sse_event_size=max(egress.max_response_bytes // 2, 1),
+    )
 
 
 def _mode(version: str | None) -> str:
@@ -324,10 +348,12 @@ def _leaves(error: BaseException) -> list[BaseException]:
 def _translated(error: BaseException, settings: McpSettings, seen: _Seen, egress: Egress) -> OrchestrionError | None:
     """What happened, from the most telling of what was raised; None for what is a bug."""
     leaves = _leaves(error)
-    host = host_of(settings.url)
+    host = settings.place.name
     for leaf in leaves:
         if isinstance(leaf, OrchestrionError):
             return leaf
+    if seen.ending.how in ("not-started", "too-big"):
+        return _ended(host, seen.ending, egress)
     for leaf in leaves:
         match leaf:
             case TimeoutError():
@@ -347,6 +373,25 @@ def _translated(error: BaseException, settings: McpSettings, seen: _Seen, egress
             case _:
                 continue
     return None
+
+
+def _ended(name: str, ending: Ending, egress: Egress) -> OrchestrionError:
+    """What became of a server that did not stay to the end."""
+    if ending.how == "too-big":
+        return response_too_big(name, egress.max_response_bytes)
+    if ending.how == "not-started":
+        return UserError(
+            "mcp-not-started",
+            f"The MCP server {name!r} cannot be started: {ending.said}.",
+            hint="Its `command` stands under `mcp` in orchestrion.yaml; no PATH is passed on to it.",
+        )
+    lost = TransientError("mcp-connection-lost", f"The MCP server at {name!r} ended the conversation.", hint=_ONCE_MORE)
+    said = ending.said.strip()[-_SAID:]
+    if not said:
+        return lost
+    return TransientError(
+        "mcp-connection-lost", lost.message, hint=lost.hint, problem=lost.problem.model_copy(update={"said": said})
+    )
 
 
 def _too_slow(host: str, settings: McpSettings) -> OrchestrionError:
@@ -378,9 +423,7 @@ def _of_protocol(error: MCPError, host: str, settings: McpSettings, seen: _Seen,
             "mcp-unavailable", f"The MCP server at {host!r} answered with {seen.status}.", hint=_ONCE_MORE
         )
     if error.code == CONNECTION_CLOSED:
-        return TransientError(
-            "mcp-connection-lost", f"The MCP server at {host!r} ended the conversation.", hint=_ONCE_MORE
-        )
+        return _ended(host, seen.ending, egress)
     problem = Problem(
         type=ERROR_TYPES["runtime"],
         status=500,

@@ -27,6 +27,23 @@ from ._statement import IDEMPOTENCY_KEY, Statement, read_statement
 
 DEFAULT_ROWS = 1000
 
+ROWS_SCHEMA: Mapping[str, Json] = {
+    "type": "object",
+    "required": ["rows", "rowcount"],
+    "properties": {
+        "rows": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": (
+                "Column → value. Decimals are text, so that no cent is lost; dates and times are ISO 8601, binary "
+                "values base64."
+            ),
+        },
+        "rowcount": {"type": "integer", "description": "Rows given, or rows changed by a statement that writes."},
+    },
+}
+"""What a statement gives."""
+
 _DECLARATION = Declaration(
     name="query",
     version="1.0.0",
@@ -57,21 +74,7 @@ _DECLARATION = Declaration(
             },
         },
     },
-    output_schema={
-        "type": "object",
-        "required": ["rows", "rowcount"],
-        "properties": {
-            "rows": {
-                "type": "array",
-                "items": {"type": "object"},
-                "description": (
-                    "Column → value. Decimals are text, so that no cent is lost; dates and times are ISO 8601, binary "
-                    "values base64."
-                ),
-            },
-            "rowcount": {"type": "integer", "description": "Rows given, or rows changed by a statement that writes."},
-        },
-    },
+    output_schema=ROWS_SCHEMA,
     effect="write",
     idempotent=False,
 )
@@ -102,14 +105,14 @@ class Query:
         arguments = arguments_of(_DECLARATION, invocation.arguments.value)
         _refuse_untrusted(invocation.arguments.labels)
         statement = read_statement(cast("str", arguments["statement"]))
-        parameters = _bound(statement, cast("Mapping[str, Json]", arguments.get("parameters") or {}), context)
+        parameters = bound(statement, cast("Mapping[str, Json]", arguments.get("parameters") or {}), context)
         rows = await self._connections.execute(
             cast("str", arguments["connection"]),
             statement,
             parameters,
             max_rows=cast("int", arguments.get("rows", DEFAULT_ROWS)),
         )
-        return Outcome(output=Datum(_output(rows)))
+        return Outcome(output=Datum(rows_json(rows)))
 
 
 def _refuse_untrusted(labels: Labels) -> None:
@@ -121,8 +124,8 @@ def _refuse_untrusted(labels: Labels) -> None:
         )
 
 
-def _bound(statement: Statement, given: Mapping[str, Json], context: LeafContext) -> dict[str, Json]:
-    """A value for each parameter, and no other."""
+def bound(statement: Statement, given: Mapping[str, Json], context: LeafContext) -> dict[str, Json]:
+    """A value for each parameter, and no other. Raises: UserError."""
     if IDEMPOTENCY_KEY in given:
         raise UserError(
             "reserved-parameter", f"The parameter {IDEMPOTENCY_KEY!r} is bound by the platform; leave it out."
@@ -150,7 +153,8 @@ def _check_value(name: str, value: Json) -> None:
         )
 
 
-def _output(rows: Rows) -> Json:
+def rows_json(rows: Rows) -> Json:
+    """The output of a statement. Raises: UserError for what JSON cannot express."""
     repeated = {column for column in rows.columns if rows.columns.count(column) > 1}
     if repeated:
         raise UserError(

@@ -11,7 +11,7 @@ from orchestrion.core import BugError, Json
 from ._shape import Record, cedar_type, merged, record_of
 
 PRINCIPALS = ("Agent", "User", "Workflow")
-RESOURCES = ("Agent", "Connection", "Function", "Host", "Model", "Role", "Tool", "Workflow")
+RESOURCES = ("Agent", "Connection", "Function", "Host", "Model", "Process", "Role", "Tool", "Workflow")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

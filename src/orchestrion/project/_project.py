@@ -23,6 +23,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "playbooks": _YAML,
     "tables": (".csv", *_YAML),
     "predictors": _YAML,
+    "statements": (".sql",),
 }
 
 
@@ -50,6 +51,7 @@ class Project:
     playbooks: tuple[Path, ...] = ()
     tables: tuple[Path, ...] = ()
     predictors: tuple[Path, ...] = ()
+    statements: tuple[Path, ...] = ()
 
     @staticmethod
     def load(path: Path) -> "Project":

@@ -137,6 +137,11 @@ def _bad_references(source: Source, settings: Settings) -> list[Finding]:
         for index, name in enumerate(details.fallback):
             if ":" not in name and name != "playbook":
                 check(f"/models/{_escaped(model)}/fallback/{index}", "model", name, list(settings.models))
+    for name, server in settings.mcp.items():
+        if server.command is not None and server.command not in settings.processes.allow:
+            hint = f"If it may be started, add {list(server.command)!r} to `processes.allow`, word for word."
+            message = f"The command of the MCP server {name!r} is not allowed."
+            found.append(finding_at(source, f"/mcp/{_escaped(name)}/command", "process-refused", message, hint=hint))
     for index, role in enumerate(settings.roles):
         if role in settings.roles[:index]:
             hint = "Each role stands once; their order is their power."
@@ -155,6 +160,9 @@ def _secrets_named(settings: Settings) -> Iterator[tuple[str, str]]:
         if isinstance(value, SecretReference):
             yield f"{pointer}/secret", value.secret
     for name, server in settings.mcp.items():
+        for variable, value in server.environment.items():
+            if isinstance(value, SecretReference):
+                yield f"/mcp/{name}/environment/{variable}/secret", value.secret
         for scheme, given in (server.authentication or {}).items():
             yield f"/mcp/{name}/authentication/{scheme}/use", given["use"]
 

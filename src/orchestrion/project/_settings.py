@@ -89,6 +89,10 @@ Location: TypeAlias = Annotated[str | SecretReference, BeforeValidator(_without_
 DatabaseUrl: TypeAlias = Annotated[Location, BeforeValidator(_with_scheme)]
 
 
+Command: TypeAlias = Annotated[tuple[Annotated[str, StringConstraints(min_length=1)], ...], Field(min_length=1)]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
+
+
 class Egress(Setting):
     """What may be reached over the network."""
 
@@ -238,10 +242,33 @@ def _one_secret(value: object) -> object:
     )
 
 
-class McpServer(Setting):
-    """An MCP server that agents and workflows may use by name."""
+class Processes(Setting):
+    """Programs that the platform may start."""
 
-    url: str = Field(pattern=r"^https?://[^/\s]", description="Its address. Its host must stand in `egress.allow` too.")
+    allow: tuple[Command, ...] = Field(
+        default=(),
+        description="Commands, each as a list of the program and all its arguments: `[[/usr/bin/office-mcp, --stdio]]`. Everything that is not exactly one of them is refused.",
+    )
+
+
+class McpServer(Setting):
+    """An MCP server that agents and workflows may use by name: at an address, or as a process."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["url"]}, {"required": ["command"]}]})
+
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]",
+        description="Its address. Its host must stand in `egress.allow` too.",
+    )
+    command: Command | None = Field(
+        default=None,
+        description="The program to start for each conversation, with its arguments. It must stand in `processes.allow`, word for word. A path without a leading / starts at the project's folder; a bare name is looked for in /bin and /usr/bin, or in the PATH of `environment`.",
+    )
+    environment: dict[Variable, str | SecretReference] = Field(
+        default_factory=dict,
+        description="All the environment variables of the process: text, or {secret: NAME}. It inherits none.",
+    )
     authentication: Annotated[dict[str, dict[str, str]], BeforeValidator(_one_secret)] | None = Field(
         default=None,
         description="How to authenticate: basic, bearer, oauth2 or oidc with a secret, as {bearer: {use: NAME}}.",
@@ -254,6 +281,25 @@ class McpServer(Setting):
         description="Whether to believe what it says of its tools: that calling one again is harmless, and that their descriptions are sound.",
     )
     timeout_s: float = Field(default=30.0, alias="timeout", gt=0, description="Seconds one call may take.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "McpServer":
+        if (self.url is None) == (self.command is None):
+            raise PydanticCustomError(
+                "mcp-way",
+                "An MCP server is reached in exactly one way",
+                {"hint": "Write `url:` for one that runs somewhere, or `command:` for one to start."},
+            )
+        foreign = ("environment",) if self.command is None else ("authentication", "headers")
+        for name in foreign:
+            if getattr(self, name):
+                way = "url" if self.command is None else "command"
+                raise PydanticCustomError(
+                    "mcp-way",
+                    f"`{name}` means nothing beside `{way}`",
+                    {"hint": "A process is told what it needs in its `environment`, an address in `headers`."},
+                )
+        return self
 
 
 class Limits(Setting):
@@ -335,6 +381,7 @@ class Settings(Setting):
         description="Where values beyond 256 KiB are kept: a folder relative to the project's, or a URL that fsspec knows. By default beside a SQLite file, and in `.orchestrion/blobs` for PostgreSQL.",
     )
     egress: Egress = Field(default_factory=Egress, description="What may be reached over the network.")
+    processes: Processes = Field(default_factory=Processes, description="Programs that may be started.")
     connections: dict[Name, Connection] = Field(default_factory=dict, description="Databases for `query`, by name.")
     models: dict[Name, Annotated[Model, BeforeValidator(_as_details, json_schema_input_type=str | Model)]] = Field(
         default_factory=lambda: dict(_MODELS),

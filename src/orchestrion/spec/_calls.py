@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from orchestrion.core import Json
+from orchestrion.core import Json, UserError
 
 from ._catalogs import at_address, of_catalog
 from ._context import Context, Variables
@@ -83,15 +83,19 @@ def _of_catalog(c: Context, function: str, at: str) -> Called:
         version = latest.version if latest else "1.0.0"
         c.report.error(at, "no-version", "The call names no version.", f"Write `{function}:{version}@default`.")
         return Called("", "refused")
-    if known is not None and function not in known:
+    try:
+        if known is None or function in known:
+            return Called(function, "function")
         same = known.get(function.split(":", 1)[0])
-        if same is not None:
-            hint = f"There is version {same.version}."
-            c.report.error(at, "unknown-function", f"The default catalog has no {function[:80]!r}.", hint)
-        else:
-            _unknown(c, f"{function}@default", at)
+    except UserError as error:  # it is there, and of no use
+        c.report.error(at, error.code, error.message, error.hint)
         return Called("", "refused")
-    return Called(function, "function")
+    if same is not None:
+        hint = f"There is version {same.version}."
+        c.report.error(at, "unknown-function", f"The default catalog has no {function[:80]!r}.", hint)
+    else:
+        _unknown(c, f"{function}@default", at)
+    return Called("", "refused")
 
 
 def _unknown(c: Context, name: str, at: str) -> None:

@@ -58,7 +58,8 @@ def read(
 ) -> Reading:
     """Read one workflow document, YAML 1.2 or JSON. Never raises; what is wrong comes as findings, all at once.
 
-    `functions`: the default catalog, each under `name` and `name:version`; None leaves calls of it unchecked.
+    `functions`: the default catalog, each under `name` and `name:version`; None leaves calls of it unchecked. A UserError raised
+    by looking one up is a finding where it is called.
     `workflows`: what `run.workflow` may name, as `namespace/name` or `namespace/name:version`; None leaves it unchecked.
     """
     source, findings = parse(text, file=file)

@@ -30,7 +30,7 @@ UNSUPPORTED: Mapping[str, Refusal] = MappingProxyType(
         "oauth2-field": Refusal("This field of an OAuth2 policy", "Remove it: client credentials do without."),
         "mcp-stdio": Refusal(
             "An MCP server as a process (`stdio`)",
-            "It is off: no process is started. Run the server over http, and call it there.",
+            "A workflow starts no process. Name the server under `mcp` in the settings, and call it as `server` of `mcp:1.0.0@default`.",
         ),
         "mcp-options": Refusal("`options` of an MCP transport", "Remove them; headers stand under `http`."),
         "a2a-method": Refusal(

@@ -6,6 +6,7 @@ from ._counting_server import CountingServer, counting_server
 from ._crash import CrashingJournal, Moment
 from ._ears import Desk, desk
 from ._killing import play, play_with_crash, write_project
+from ._packages import Packages, packages_in
 from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
 from ._serving import serving
@@ -31,6 +32,7 @@ __all__ = [
     "MortalJournal",
     "NoExpressions",
     "NoSecrets",
+    "Packages",
     "Result",
     "Scenario",
     "Scripted",
@@ -40,6 +42,7 @@ __all__ = [
     "desk",
     "interpreting",
     "new_run",
+    "packages_in",
     "play",
     "play_with_crash",
     "read_document",

@@ -124,6 +124,25 @@ def test_an_agent_that_names_an_unknown_tool(orchestrion: Orchestrion) -> None:
     assert "find_invoice" in result.said
 
 
+def test_an_agent_and_a_workflow_that_name_an_unknown_knowledge_base(orchestrion: Orchestrion) -> None:
+    Path("agents").mkdir()
+    Path("agents/desk.yaml").write_text(
+        "name: desk\ntools:\n"
+        "  - { name: look, parameters: { type: object, properties: { q: { type: string } } },\n"
+        "      function: { name: retrieve, with: { knowledge: manuals, query: '{q}' } } }\n"
+        "playbook: { rules: [{ name: rest, answer: Bye. }] }\n"
+    )
+    change(
+        HELLO,
+        "  - greet:",
+        "  - find: { call: retrieve:1.0.0@default, with: { knowledge: forums, query: q } }\n  - greet:",
+    )
+    result = run_command("validate")
+    assert result.code == 2
+    assert "agents/desk.yaml:4:54 " in result.said
+    assert "workflows/hello.yaml:9:51 " in result.said
+
+
 def test_a_policy_that_does_not_parse(orchestrion: Orchestrion) -> None:
     Path("policies/more.cedar").write_text("permit (principal, action, resource)\nwhen { nonsense nonsense };\n")
     result = orchestrion("run", "hello", "--input", '{"name": "Ana"}')

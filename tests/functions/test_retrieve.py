@@ -45,3 +45,12 @@ async def test_it_gives_labelled_passages_and_says_which_index_was_asked(tmp_pat
     why = cast("Mapping[str, Any]", outcome.why)
     assert why["index"] == found["index"]
     assert outcome.model == f"knowledge:forum@{found['index'][:12]}"
+
+
+def test_a_base_that_does_not_exist_is_found_when_a_project_is_read(tmp_path: Path) -> None:
+    bases = {"forum": Base(folder=tmp_path, deep=True, labels=frozenset())}
+    for known, name in ((bases, "forum"), ({}, "default")):
+        schema = Retrieve(Knowledge(known, lambda: Place(file=tmp_path / "index.db"))).declaration.input_schema
+        assert violations(dict(schema), {"knowledge": name, "query": "q"}) == []
+        (wrong,) = violations(dict(schema), {"knowledge": "nowhere", "query": "q"})
+        assert (wrong.pointer, name in wrong.message) == ("/knowledge", True)

@@ -8,7 +8,7 @@ from anyio import to_thread
 from orchestrion.core import Datum, Declaration, Invocation, Json, LeafContext, Nature, Outcome
 from orchestrion.models import Predictors, Value
 
-from ._rules import naming
+from ._naming import naming
 from ._schema import require_valid
 
 _DECLARATION = Declaration(

@@ -8,6 +8,7 @@ from anyio import to_thread
 from orchestrion.core import Datum, Declaration, Invocation, Json, LeafContext, Nature, Outcome
 from orchestrion.knowledge import Knowledge, Passage
 
+from ._naming import naming
 from ._schema import arguments_of
 
 _DECLARATION = Declaration(
@@ -82,10 +83,11 @@ class Retrieve:
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
+        self._declaration = naming(_DECLARATION, "knowledge", knowledge.bases or ["default"])
 
     @property
     def declaration(self) -> Declaration:
-        return _DECLARATION
+        return self._declaration
 
     def nature(self, arguments: Mapping[str, Json]) -> Nature:
         return Nature(effect="read", idempotent=True, resource=("Function", "retrieve"))

@@ -1,12 +1,13 @@
 """`rules`: what a decision table says of an input, and which rows say it."""
 
 import difflib
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import cast
 
 from orchestrion.core import Datum, Declaration, Invocation, Json, LeafContext, Nature, Outcome, UserError
 from orchestrion.tables import Table
+
+from ._naming import naming
 
 _DECLARATION = Declaration(
     name="rules",
@@ -88,13 +89,3 @@ class Rules:
         listed = ", ".join(sorted(self._tables)) or "none"
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {listed}."
         raise UserError("unknown-table", f"There is no decision table {name!r}.", hint=hint)
-
-
-def naming(declaration: Declaration, field: str, known: Collection[str]) -> Declaration:
-    """The declaration with the names that a field may have, so that a wrong one is found when the project is read."""
-    if not known:
-        return declaration
-    properties = cast("Mapping[str, Mapping[str, Json]]", declaration.input_schema["properties"])
-    names: list[Json] = [*sorted(known)]
-    narrowed: dict[str, Json] = {**properties, field: {**properties[field], "enum": names}}
-    return replace(declaration, input_schema={**declaration.input_schema, "properties": narrowed})

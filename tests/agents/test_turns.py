@@ -1,5 +1,6 @@
 """Durable turns: killed after each write they resume, and nothing is asked or done twice."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -186,6 +187,21 @@ async def test_nothing_withheld_reaches_the_record() -> None:
     life = effects()
     await engage(life)
     assert "hush" not in str(life.journal)
+
+
+async def test_paths_of_what_was_withheld_are_on_record_with_its_labels_and_compared() -> None:
+    life, key = effects(), "/do/0/help#1~1/turn/0/dropped"
+    labels = {"/customerId": frozenset({"pii"}), "/pass~1word": frozenset({"secret"}), "/more/x": frozenset({"deep"})}
+    given = Datum({"message": "hello", "customerId": "C-1", "pass/word": "hush", "more": {"x": "hush"}}, labels)
+    await engage(life, given=given)
+    assert json.loads(life.journal[key]) == {
+        "kind": "agent-input",
+        "output": ["/more", "/pass~1word"],
+        "labels": {"": ["deep", "secret"]},
+    }
+    life.journal[key] = life.journal[key].replace("more", "less")
+    with pytest.raises(Diverged):
+        await engage(life.next_life(), given=given)
 
 
 async def test_labels_travel_into_tool_calls_and_out() -> None:

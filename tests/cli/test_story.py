@@ -120,7 +120,9 @@ def test_why_each_branch_was_taken(played: Plays) -> None:
     assert why(told, "billingDesk") == snapshot(
         ["answered by the rules of playbook billing; no language model was asked"]
     )
-    assert why(told, "rule pay back what we owe") == snapshot(["By the bank's own rules it owes this back."])
+    assert why(told, "rule pay back what we owe") == snapshot(
+        ["By the bank's own rules it owes this back.", "because there is facts.owed"]
+    )
     assert why(told, "apologise") == snapshot(["its condition did not hold: $context.route == null"])
     assert why(played["person"].story, "chooseDesk") == snapshot(
         [

@@ -60,11 +60,13 @@ out  It waits for support-lead to approve refund 250.00 (until WHEN).
 └─ … billingDesk  agent billing                                    waiting
    │  answered by the rules of playbook billing; no language model was asked
    ├─ ✓ rule look up what we owe → find_charges                    done
+   │  │  because the message says 'twice'
    │  └─ ✓ find_charges → 1 row  query                             done
    │        allowed by policy billing-looks-up
    │        gave rows: [{"id":"CH-7","amount_cents":25000}], rowcount: 1
    └─ ✓ rule pay back what we owe → refund                         done
       │  By the bank's own rules it owes this back.
+      │  because there is facts.owed
       └─ … refund 250.00                                           waiting
          └─ … refund 250.00  approval                              waiting
                Refunds above 100.00 euros are paid when a support lead approves them.

@@ -42,7 +42,7 @@ from orchestrion.core import (
     sub_labels,
 )
 from orchestrion.models import ASK_TOOL, Models
-from orchestrion.spec import Schema
+from orchestrion.spec import Schema, pointer_step
 
 from ._answer import with_fields
 from ._claims import proven, unproven
@@ -110,6 +110,8 @@ async def run_agent(
     UserError `agent-input`.
     """
     given, dropped = _declared(definition, input, also=("panel",) if panel else ())
+    if dropped:
+        effects.trace(f"{turn_of(invocation)}/dropped", invocation.task, "agent-input", _paths(dropped, input))
     definition, offered = await described(definition, invocation, effects, base=turn_of(invocation), as_agent=as_agent)
     engagement = Engagement(
         definition=definition,
@@ -297,13 +299,21 @@ def _declared(definition: AgentDefinition, given: Datum, *, also: Sequence[str] 
     properties = definition.input.get("properties")
     names = [*properties, *also] if isinstance(properties, Mapping) else list(given.value)
     kept = {name: given.value[name] for name in names if name in given.value}
-    dropped = sorted(set(given.value) - set(kept))
     found = definition.input_schema.violations(kept)
     if found:
         said = "; ".join(f"{one.pointer or 'the whole'}: {one.message}" for one in found)
         raise UserError("agent-input", f"The input of the agent {definition.name!r} breaks its schema: {said}")
-    labels = merge_labels(move_labels(sub_labels(given.labels, f"/{name}"), f"/{name}") for name in kept)
-    return Datum(kept, labels), dropped
+    labels = merge_labels(
+        move_labels(sub_labels(given.labels, pointer_step(name)), pointer_step(name)) for name in kept
+    )
+    return Datum(kept, labels), sorted(set(given.value) - set(kept))
+
+
+def _paths(names: Sequence[str], given: Datum) -> Datum:
+    """Where in the input these fields stand. Names came with the input, so they carry the labels of what they name."""
+    paths = [pointer_step(name) for name in names]
+    labels = frozenset[str]().union(*(found for path in paths for found in given.part(path).values()))
+    return Datum(paths, {"": labels} if labels else {})
 
 
 def _gave_up(engagement: Engagement, error: AgentRunError) -> Faulted:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from orchestrion.core import Entry, Json, UserError, parse
 
 from ._asked import called
-from ._phrases import amount_of, mapping, members, titled
+from ._phrases import amount_of, listed, mapping, members, texts, titled
 from ._place import Node, Place
 from ._reasons import problem_in, problem_words
 from ._step import Reason, Step
+
+_MOST_DROPPED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,3 +73,20 @@ def failed_model(entry: Entry) -> Reason:
 def last_answer(node: Node) -> Entry | None:
     found = [entry for fact, entry in node.facts.items() if fact.startswith("fallback/")]
     return found[-1] if found else node.own
+
+
+def dropped_fields(node: Node) -> tuple[str, ...]:
+    """Paths of what an agent was not given, because its file does not declare it."""
+    entry = next((entry for fact, entry in node.facts.items() if fact.endswith("/dropped")), None)
+    return texts(entry.output) if entry is not None else ()
+
+
+def dropped_reasons(node: Node) -> list[Reason]:
+    """The same in words."""
+    paths = dropped_fields(node)
+    if not paths:
+        return []
+    more = [f"{len(paths) - _MOST_DROPPED:,} more"] if len(paths) > _MOST_DROPPED else []
+    return [
+        Reason("record", f"not given, because its file does not declare it: {listed([*paths[:_MOST_DROPPED], *more])}")
+    ]

@@ -30,7 +30,7 @@ _STEPS: tuple[tuple[re.Pattern[str], PlaceKind, str], ...] = (
 """How a key goes on: what matches, what it leads to, and how the task's pointer in the document goes on with it."""
 
 _FACT = re.compile(
-    r"/(if|started|began|deadline|jump|for|try|try/caught|replaced|join|fork/branches/join|fork/branches/\d+/done|answer|child|enter|end(?=$)"
+    r"/(if|started|began|deadline|jump|for|try|try/caught|replaced|join|fork/branches/join|fork/branches/\d+/done|answer|child|enter|end(?=$)|turn/\d+/dropped"
     r"|listening|done"
     r"|cancel|retry/\d+|fallback/\d+|(?:retry|jitter|failed|try)~\d+(?:/deadline|/jump)?|(?:do|catch/do|for/\d+)/jump)"
 )

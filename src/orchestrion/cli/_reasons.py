@@ -10,6 +10,7 @@ from ._step import Cost, Reason, Ruling
 
 _SEEN_ELSEWHERE = frozenset(
     {"answered_by", "playbook", "rule", "why", "seconds", "price_known", "interruptions", "settled_by", "simulated"}
+    | {"because", "intent"}
 )
 
 
@@ -210,6 +211,8 @@ def rule_reasons(why: Json) -> list[Reason]:
     ]
     if (why_text := _text(found.get("why"))) is not None:
         reasons.append(Reason("rule", why_text))
+    if because := texts(found.get("because")):
+        reasons.append(Reason("rule", f"because {listed(because)}"))
     return reasons
 
 

@@ -127,6 +127,8 @@ class Step:
     asked: str | None = None
     """The role or person whose decision or answer was asked for."""
     reasons: tuple[Reason, ...] = ()
+    dropped: tuple[str, ...] = ()
+    """Paths of what an agent was not given."""
     ruling: Ruling | None = None
     waits: Waiting | None = None
     problem: Problem | None = None

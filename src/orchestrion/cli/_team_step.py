@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestrion.core import Entry, Json
 
+from ._engaged import dropped_fields, dropped_reasons
 from ._phrases import entity, mapping
 from ._place import Node
 from ._reasons import call_reasons, problem_in, problem_words, ruling_in, ruling_words
@@ -40,7 +41,7 @@ def engagement(node: Node, enter: Entry, steps: Sequence[Step], status: Status) 
     how = pattern_of(node, enter)
     words = "handed over" if how == "handoff" else "engaged"
     reasons = [Reason("record", f"{words} by {entity(enter.subject)}" + (f", {how}" if how else ""))]
-    reasons += call_reasons(enter)
+    reasons += [*call_reasons(enter), *dropped_reasons(node)]
     if ruling is not None:
         reasons.append(Reason("policy", ruling_words(ruling)))
     problem = problem_in(enter.problem)
@@ -59,6 +60,7 @@ def engagement(node: Node, enter: Entry, steps: Sequence[Step], status: Status) 
         who=enter.subject,
         ruling=ruling,
         reasons=tuple(reasons),
+        dropped=dropped_fields(node),
         problem=problem,
         input=enter.input,
         output=_result(end.output) if end else None,
@@ -103,6 +105,23 @@ def _own(steps: Sequence[Step]) -> tuple[list[Json], list[Json]]:
     return tools, waits
 
 
+def _answers(steps: Sequence[Step]) -> list[Json]:
+    """What an agent itself decided, one after another, and why."""
+    own = [step for step in steps if step.kind not in ("engagement", "agent")]
+    return [
+        each
+        for step in own
+        for each in (
+            *(
+                [{"answer": step.name, "why": [reason.text for reason in step.reasons]}]
+                if step.kind == "answer"
+                else ()
+            ),
+            *_answers(step.steps),
+        )
+    ]
+
+
 def _told(step: Step, tools: list[Json], waits: list[Json]) -> Json:
     by = (step.who or "").removeprefix("Agent::")
     whose = {"agent": by} if step.kind == "agent" else {"agent": step.name, "engaged_by": by}
@@ -111,6 +130,8 @@ def _told(step: Step, tools: list[Json], waits: list[Json]) -> Json:
         "key": step.key,
         "status": step.status,
         "how": step.reasons[0].text if step.reasons else None,
+        "answers": _answers(step.steps),
+        "dropped": list(step.dropped),
         "tools": tools,
         "waits": waits,
         "result": step.output,

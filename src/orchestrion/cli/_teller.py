@@ -8,7 +8,16 @@ from orchestrion.spec import CallTask, DoTask, ForkTask, ForTask, RaiseTask, Tas
 
 from ._aftermath import finished
 from ._asked import SHORT, Asked, answer_words, asked_in, asked_reasons, asked_status, asked_step, called, waiting
-from ._engaged import as_tool, failed_model, last_answer, prompt_in, spoken, tool_calls
+from ._engaged import (
+    as_tool,
+    dropped_fields,
+    dropped_reasons,
+    failed_model,
+    last_answer,
+    prompt_in,
+    spoken,
+    tool_calls,
+)
 from ._heard import heard_reasons, heard_words, listening, wanted_words
 from ._held import join_of, joined, tries
 from ._phrases import amount_of, counted, lasting, mapping, moment, titled
@@ -410,7 +419,7 @@ class Teller:
                 first = next((step for step in steps if step.kind == "answer"), None)
                 who = first.who if first else None
                 by = answered_by([entry for entry in answers if entry is not None])
-                reasons += [by] if by else []
+                reasons += [*([by] if by else []), *dropped_reasons(node)]
                 function = "agent" if (who or "").startswith("Agent::") else "infer"
                 given = prompt_in(first.input) if first else None
                 output = steps[-1].output if steps and status == "done" else None
@@ -434,6 +443,7 @@ class Teller:
             attempts=attempts,
             who=who,
             reasons=tuple(reasons),
+            dropped=dropped_fields(node),
             input=given,
             output=output,
             steps=steps,

@@ -21,7 +21,9 @@ def _listed(value: object) -> object:
 
 
 _Names: TypeAlias = Annotated[
-    tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1)
+    tuple[str, ...],
+    BeforeValidator(_listed, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]),
+    Field(min_length=1),
 ]
 _Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 _Object: TypeAlias = Mapping[str, JsonValue]
@@ -118,16 +120,22 @@ class FunctionTarget(_Part):
 class AgentTool(_Part):
     """Something an agent may do, by the name that policies speak of."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in TARGETS]})
+
     name: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_-]{0,63})?$")] = ""
     """A function, and what another system describes, may go without: it is called as it is there."""
     description: str = ""
+    """What a language model is told of it."""
     write: bool = False
+    """Whether it changes something."""
     idempotent: bool | None = None
+    """Whether it may be repeated after a crash. Left out: what the statement or method tells."""
     parameters: _Object = Field(default_factory=lambda: dict(NO_PARAMETERS))
     """JSON Schema of the arguments that the model chooses."""
     bind: Mapping[str, str] = Field(default_factory=dict)
     """Argument → path in the agent's input."""
     labels: _Labels = frozenset()
+    """Put on every result."""
     query: QueryTarget | None = None
     http: HttpTarget | None = None
     openapi: OpenApiTarget | None = None
@@ -188,14 +196,23 @@ class AgentDefinition(_Part):
     """An agent, as its file says."""
 
     name: _Name
+    """As the file is called."""
     description: str = ""
+    """What it is for: colleagues of a team read it."""
     model: _Names = ("playbook",)
+    """What answers: a model of the settings, `playbook`, `playbook:NAME`, or `provider:model`. Of several, the next when one fails."""
     instructions: str = ""
+    """The system prompt of a language model; a playbook does not read it."""
     input: _Object = Field(default_factory=lambda: {"type": "object"})
+    """JSON Schema. The agent receives the fields of its `properties` and no others."""
     output: _Object | None = None
+    """JSON Schema of the answer. Without it the answer is `{ reply: text }`."""
     tools: tuple[AgentTool, ...] = ()
+    """What it may do."""
     limits: Limits = Limits()
+    """Bounds on one engagement."""
     labels: _Labels = frozenset()
+    """Put on every answer, for policies to see."""
     asks: bool = False
     """Whether it may end a turn with a question back: `{ reply: QUESTION, asks: true }`."""
     claims: Mapping[str, str] = Field(default_factory=dict)
@@ -203,6 +220,7 @@ class AgentDefinition(_Part):
     guard: str | None = None
     """A guard of the settings that every answer must pass before anybody sees it."""
     playbook: Playbook | None = None
+    """The rules, where `model` names `playbook`."""
     playbooks: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     """Digests of the playbooks it names: they are part of what it does, and so of its version. Not written in the file."""
 

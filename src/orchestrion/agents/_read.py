@@ -19,7 +19,7 @@ from orchestrion.models import (
     parse_playbook,
 )
 from orchestrion.openapi import Api, is_address
-from orchestrion.spec import Finding, Schema, parse_yaml, to_json
+from orchestrion.spec import Finding, Schema, editor_schema, parse_yaml, to_json
 
 from ._definition import TARGETS, AgentDefinition, AgentTool, McpTarget, OpenApiTarget
 from ._fill import names_in, parameters_of
@@ -99,10 +99,10 @@ def parse_agent(value: Json, *, known: Known) -> tuple[AgentDefinition | None, l
 
 def agent_schema() -> dict[str, Json]:
     """JSON Schema of an agent file, for editors."""
-    schema = cast("dict[str, Json]", AgentDefinition.model_json_schema(by_alias=True))
+    schema = editor_schema(AgentDefinition)
     properties = cast("dict[str, Json]", schema["properties"])
     kept = {name: member for name, member in properties.items() if name != "playbooks"}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "properties": kept}
+    return {**schema, "properties": kept}
 
 
 def _properties(schema: Mapping[str, Json] | None) -> Mapping[str, Json]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrion.core import Datum, Json, UserError, digest
 from orchestrion.models import Flaw, findings_of, flaws_of
-from orchestrion.spec import Finding, Source, parse_yaml, to_json
+from orchestrion.spec import Finding, Source, editor_schema, parse_yaml, to_json
 
 from ._definition import AgentDefinition
 
@@ -221,4 +221,4 @@ def _clashes(group: Member) -> Iterator[Flaw]:
 
 def team_schema() -> dict[str, Json]:
     """JSON Schema of a team file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TeamDefinition.model_json_schema()}
+    return editor_schema(TeamDefinition)

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._rooms import Rooms, open_rooms
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
+    from ._schemas import SCHEMA_KINDS, schema_of
     from ._trial import try_model
     from ._versions import Chosen, Versions
 
 __all__ = [
+    "SCHEMA_KINDS",
     "WORKING",
     "App",
     "Checked",
@@ -72,6 +74,7 @@ __all__ = [
     "run_process",
     "scheduled",
     "scheduler_of",
+    "schema_of",
     "try_model",
     "vacuum_store",
     "waiting_for_models",
@@ -89,6 +92,7 @@ _HOMES = {
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     "knowledge_of": "_knowledge",
+    **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
     "try_model": "_trial",
     **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
     "add_model": "_add_model",

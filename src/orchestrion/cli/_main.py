@@ -82,6 +82,23 @@ def validate(
 
 
 @app.command()
+def schema(
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="agent, playbook, predictor, project, table, team or workflow.", metavar="KIND"),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--all", help="Write all of them into a folder instead.", metavar="FOLDER")
+    ] = None,
+    project: Project = HERE,
+) -> None:
+    """Print the JSON Schema of a kind of file, by which editors complete and check it."""
+    from ._schema import print_schema
+
+    print_schema(kind, folder, project=project)
+
+
+@app.command()
 def run(
     workflow: Annotated[str, typer.Argument(help="A workflow's name or its file.")],
     value: Input = None,

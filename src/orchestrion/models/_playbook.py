@@ -38,8 +38,11 @@ class Fact(_Part):
     """Something picked out of a list in a tool's result."""
 
     from_: str = Field(alias="from")
+    """Path of the list, such as `tools.find_invoices.rows`."""
     where: Mapping[str, JsonValue] = Field(default_factory=dict)
+    """Fields that must equal these values."""
     same: OneOrMore = ()
+    """Fields in which an item must agree with an earlier one."""
     take: Literal["first", "last", "all", "count"] | Sum = "first"
 
 
@@ -47,15 +50,25 @@ class When(_Part):
     """Conditions, all of which must hold."""
 
     intent: OneOrMore = ()
+    """The router says that the message is about one of these."""
     says: OneOrMore = ()
+    """The message contains one of these words or phrases; `refund*` also matches what begins with it."""
     says_all: OneOrMore = ()
+    """It contains all of them."""
     matches: str | None = None
+    """This regular expression is found in it."""
     has: OneOrMore = ()
+    """There is something at each of these paths."""
     compare: Mapping[str, Mapping[Test, JsonValue]] = Field(default_factory=dict)
+    """Path → test → value, which may be a template."""
     called: OneOrMore = ()
+    """Each of these tools was called, however it ended."""
     done: OneOrMore = ()
+    """The last call of each succeeded."""
     refused: OneOrMore = ()
+    """The last call of each was refused, by policy or by a person."""
     failed: OneOrMore = ()
+    """The last call of each failed."""
     not_: "When | None" = Field(default=None, alias="not")
     any_: "tuple[When, ...]" = Field(default=(), alias="any")
 
@@ -64,22 +77,34 @@ class PlanStep(_Part):
     """One call of a plan."""
 
     call: str | None = None
+    """A tool of the agent."""
     engage: str | None = None
     """An agent or a team, where the agent leads one: whoever of the offered members it is or is below of."""
     arguments: Mapping[str, JsonValue] = Field(default_factory=dict)
+    """What it is called with; templates such as `{entities.day}` are filled in."""
 
 
 class Rule(PlanStep):
     """When it holds, tools are called, a member of the team is engaged, a question asked or an answer given."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [name]} for name in ("call", "engage", "plan", "answer", "ask")]}
+    )
+
     name: str = Field(min_length=1)
+    """Shown to people as the reason."""
     when: When | None = None
+    """Conditions that must all hold; without them the rule always holds."""
     plan: tuple[PlanStep, ...] = ()
+    """Several calls, one after another, each when the one before it succeeded."""
     answer: str | Mapping[str, JsonValue] | None = None
+    """Text, or an object with the fields of the agent's output; ends the turn."""
     ask: str | None = None
+    """A question back, asked once; it needs `asks: true` in the agent's file."""
     claims: OneOrMore = ()
     """Kinds of claims that the answer makes."""
     why: str | None = None
+    """The reason in words, kept with the answer and shown wherever the run is."""
 
     @property
     def steps(self) -> tuple[PlanStep, ...]:
@@ -104,8 +129,11 @@ class Playbook(_Part):
     format: Literal["text", "html"] = "text"
     """What answers and questions are written in: in HTML, values are escaped."""
     entities: Mapping[str, Kind | Pattern] = Field(default_factory=dict)
+    """Looked for in the message; `{entities.NAME}` in templates."""
     facts: Mapping[str, Fact] = Field(default_factory=dict)
+    """Picked out of results of tools; `{facts.NAME}` in templates."""
     rules: tuple[Rule, ...] = Field(min_length=1)
+    """Read from the top; the first that holds is taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrion.core import Json
-from orchestrion.spec import Finding, Source, finding_at, parse_yaml, to_json
+from orchestrion.spec import Finding, Source, editor_schema, finding_at, parse_yaml, to_json
 
 from ._playbook import Flaw, Playbook, Surroundings, parse_playbook
 from ._playbook_check import check_playbook
@@ -43,4 +43,4 @@ def findings_of(source: Source, flaws: Sequence[Flaw], code: str) -> list[Findin
 
 def playbook_schema() -> dict[str, Json]:
     """JSON Schema of a playbook file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Playbook.model_json_schema(by_alias=True)}
+    return editor_schema(Playbook)

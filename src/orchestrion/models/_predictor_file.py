@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from orchestrion.core import Json, UserError
-from orchestrion.spec import Finding, Schema, parse_yaml, to_json
+from orchestrion.spec import Finding, Schema, editor_schema, parse_yaml, to_json
 
 from ._playbook import Flaw, flaws_of, pointer_of
 from ._playbook_file import findings_of
@@ -103,7 +103,7 @@ def read_predictor(
 
 def predictor_schema() -> dict[str, Json]:
     """JSON Schema of a predictor file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PredictorFile.model_json_schema()}
+    return editor_schema(PredictorFile)
 
 
 def _flaws(file: PredictorFile) -> Sequence[Flaw]:

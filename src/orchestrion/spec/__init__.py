@@ -3,6 +3,7 @@
 from ._calendar import MISSED, After, Cron, Every, Missed, Schedule
 from ._duration import duration_of
 from ._edit import Edit, Insert, Remove, Rename, SetValue, edit
+from ._editor_schema import editor_schema
 from ._example import example_of
 from ._function import FunctionReading, read_function
 from ._model import (
@@ -50,6 +51,7 @@ from ._read import Reading, read
 from ._schema import Schema, Violation
 from ._source import Finding, Source, finding_at, to_json
 from ._template import Expression, Template, TemplateNode, compile_expression, compile_template, pointer_step
+from ._workflow_schema import workflow_schema
 from ._yaml import parse as parse_yaml
 
 __all__ = [
@@ -115,6 +117,7 @@ __all__ = [
     "compile_template",
     "duration_of",
     "edit",
+    "editor_schema",
     "example_of",
     "finding_at",
     "lists_of",
@@ -123,4 +126,5 @@ __all__ = [
     "read",
     "read_function",
     "to_json",
+    "workflow_schema",
 ]

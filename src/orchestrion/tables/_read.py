@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from orchestrion.core import Json, digest
-from orchestrion.spec import Finding, finding_at, parse_yaml, pointer_step, to_json
+from orchestrion.spec import Finding, editor_schema, finding_at, parse_yaml, pointer_step, to_json
 
 from ._analysis import Analysis, TooLarge
 from ._condition import ANY, BadCondition, Condition, Kind, read_condition, read_value
@@ -54,7 +54,7 @@ class TableFile(BaseModel):
 
 def table_schema() -> dict[str, Json]:
     """JSON Schema of a decision table in YAML, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TableFile.model_json_schema()}
+    return editor_schema(TableFile)
 
 
 def read_table(text: str | bytes, *, file: str, name: str) -> tuple[Table | None, list[Finding]]:

@@ -79,7 +79,15 @@ playbook:                                       # the rules, if `model` names `p
       answer: { reply: 'You have {tools.find_invoices.rows|count} invoices.' }
     - name: no rule fits
       answer: { reply: 'I could not find out what this is about.' }
+examples:                                       # inputs and the answers to them
+  - input: { message: I was charged for nothing, customerId: C-1042 }
+    tools: { find_invoices: { rows: [{ id: INV-7 }] } }    # what a tool, or a member of its team, gives
+    output: { reply: 'You have 1 invoices.' }
 ```
+
+`examples` are checked against `input` and `output`. `orchestrion validate` plays each by the agent's playbook, without calling
+anything, and finds one that is answered otherwise (only a warning where the playbook is no more than the fallback of a language
+model). A language model is shown them after its `instructions`.
 
 Every tool has exactly one of `query`, `http`, `openapi`, `mcp`, `workflow`, `function`. What a document of the project describes is known
 when the file is read; what an address or an MCP server describes is asked once when an engagement begins, and recorded. Only what

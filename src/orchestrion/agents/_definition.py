@@ -181,6 +181,17 @@ class AgentTool(_Part):
         }
 
 
+class AgentExample(_Part):
+    """An input and the answer to it."""
+
+    input: _Object
+    """What the agent is given."""
+    tools: _Object = Field(default_factory=dict)
+    """What each tool, or member of its team, gives when it is called."""
+    output: _Object
+    """What it answers: the fields of `output`, or `{ reply: text }`."""
+
+
 class Limits(_Part):
     """Bounds on one engagement of an agent."""
 
@@ -209,6 +220,8 @@ class AgentDefinition(_Part):
     """JSON Schema of the answer. Without it the answer is `{ reply: text }`."""
     tools: tuple[AgentTool, ...] = ()
     """What it may do."""
+    examples: tuple[AgentExample, ...] = ()
+    """Inputs and the answers to them. `validate` plays them by the agent's rules; a language model is shown them."""
     limits: Limits = Limits()
     """Bounds on one engagement."""
     labels: _Labels = frozenset()

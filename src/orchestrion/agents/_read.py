@@ -22,6 +22,7 @@ from orchestrion.openapi import Api, is_address
 from orchestrion.spec import Finding, Schema, editor_schema, parse_yaml, to_json
 
 from ._definition import TARGETS, AgentDefinition, AgentTool, McpTarget, OpenApiTarget
+from ._examples import Route, example_flaws
 from ._fill import names_in, parameters_of
 from ._functions import Functions, function_flaws, pinned
 from ._offers import expanded, is_known
@@ -53,6 +54,8 @@ class Known:
     """Agents and teams that may be engaged."""
     functions: Functions | None = None
     """Finds a function of the catalog, such as `Catalog.resolve`."""
+    route: Route | None = None
+    """What a router says of a text, so that examples can be played."""
 
 
 def read_agent(text: str | bytes, *, file: str, known: Known) -> tuple[AgentDefinition | None, list[Finding]]:
@@ -66,6 +69,9 @@ def read_agent(text: str | bytes, *, file: str, known: Known) -> tuple[AgentDefi
         for name in _named_playbooks(definition):
             if name in known.playbooks:
                 findings.extend(known.playbooks[name].check(_surroundings(definition, known)))
+    if definition is not None and not any(finding.severity == "error" for finding in findings):
+        flaws = list(example_flaws(definition, _rules_of(definition, known), known.route))
+        findings.extend(findings_of(source, flaws, BAD_AGENT))
     errors = [finding for finding in findings if finding.severity == "error"]
     return (None if errors else definition), findings
 
@@ -112,6 +118,17 @@ def _properties(schema: Mapping[str, Json] | None) -> Mapping[str, Json]:
 
 def _rules(playbook: Playbook) -> Json:
     return cast("Json", playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+
+def _rules_of(definition: AgentDefinition, known: Known) -> dict[str, Playbook]:
+    """The playbooks among its models, by the model's name."""
+    named = {
+        f"playbook:{name}": known.playbooks[name].playbook
+        for name in _named_playbooks(definition)
+        if name in known.playbooks
+    }
+    own = definition.playbook
+    return {**named, **({"playbook": own} if own is not None and "playbook" in definition.model else {})}
 
 
 def _named_playbooks(definition: AgentDefinition) -> list[str]:

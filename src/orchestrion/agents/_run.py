@@ -48,6 +48,7 @@ from ._answer import with_fields
 from ._claims import proven, unproven
 from ._definition import AgentDefinition, AgentTool
 from ._engagement import Engagement, turn_of
+from ._examples import shown_examples
 from ._guarded import guarded
 from ._offers import described
 from ._panel import PANEL_FIELDS, Panel
@@ -226,7 +227,7 @@ def _agent(recipe: _Recipe) -> "Agent[Engagement, Any]":
     answer: Any = str if output is None else StructuredDict(dict(cast("dict[str, Any]", output)), name="answer")
     agent: Agent[Engagement, Any] = Agent(
         output_type=[answer, *([_ASKING] if definition.asks else []), DeferredToolRequests],
-        instructions=definition.instructions or None,
+        instructions="\n\n".join(filter(None, [definition.instructions, shown_examples(definition)])) or None,
         deps_type=Engagement,
         name=definition.name,
         tools=[*(_tool(tool, definition) for tool in definition.tools), *(_colleague(each) for each in recipe.offered)],

@@ -20,7 +20,7 @@ from orchestrion.core import Catalog, Declaration, Json, UserError
 from orchestrion.expressions import Expressions
 from orchestrion.functions import StatementFunction, read_project_document
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
-from orchestrion.models import Models, PlaybookFile, Routers, RouterSettings, RouterSource, read_playbook
+from orchestrion.models import Intent, Models, PlaybookFile, Routers, RouterSettings, RouterSource, read_playbook
 from orchestrion.project import BadProject, Project
 from orchestrion.spec import Finding
 
@@ -159,6 +159,7 @@ def _known(
         guards=list(project.settings.guards),
         members=None if apart else [file.stem for file in (*project.agents, *project.teams)],
         intents=cache(routers.labels),
+        route=None if apart else lambda router, text: _intent(routers, router, text),
     )
 
 
@@ -183,6 +184,12 @@ def _clashes(project: Project, catalog: Catalog) -> Iterator[Finding]:
                 message=f"There is a function {file.stem!r} already.",
                 hint="Give the file another name.",
             )
+
+
+def _intent(routers: Routers, router: str, text: str) -> Intent:
+    """What a router says of a text. Raises: UserError about the router or its examples."""
+    routing = routers.router(router).route(text)
+    return Intent(label=routing.label, confidence=routing.confidence)
 
 
 def _read_teams(

@@ -118,6 +118,7 @@ from ._examples import Example, read_examples
 from ._line import InLine, Line, in_line
 from ._models import Asked, Candidate, Models
 from ._patience import Patience
+from ._play import Played, play
 from ._playbook import Flaw, Playbook, Surroundings, flaws_of, parse_playbook
 from ._playbook_check import check_playbook
 from ._playbook_file import PlaybookFile, findings_of, playbook_schema, read_playbook
@@ -162,6 +163,7 @@ __all__ = [
     "Playbook",
     "PlaybookFile",
     "PlaybookModel",
+    "Played",
     "Prediction",
     "Predictor",
     "PredictorFile",
@@ -193,6 +195,7 @@ __all__ = [
     "open_predictor",
     "open_router",
     "parse_playbook",
+    "play",
     "playbook_schema",
     "predictor_schema",
     "read_examples",

@@ -145,6 +145,7 @@ class Flaw:
     hint: str | None = None
     key: bool = False
     """It is the name that is wrong, not the value under it."""
+    severity: Literal["error", "warning"] = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,10 @@ def read_playbook(text: str | bytes, *, file: str, name: str) -> tuple[PlaybookF
 
 def findings_of(source: Source, flaws: Sequence[Flaw], code: str) -> list[Finding]:
     """Flaws at their lines."""
-    return [finding_at(source, flaw.pointer, code, flaw.message, hint=flaw.hint, key=flaw.key) for flaw in flaws]
+    return [
+        finding_at(source, each.pointer, code, each.message, hint=each.hint, key=each.key, severity=each.severity)
+        for each in flaws
+    ]
 
 
 def playbook_schema() -> dict[str, Json]:

@@ -1,6 +1,6 @@
 """What a model is shown of earlier turns: whole turns, or a turn's question and answer; never half of a tool call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -11,11 +11,15 @@ from pydantic_ai.messages import (
     ModelResponse,
     TextPart,
     ToolCallPart,
+    ToolReturnPart,
     UserPromptPart,
 )
 
-from orchestrion.core import Json, dump
+from orchestrion.core import Json, UserError, dump, parse
+from orchestrion.models import ASK_TOOL
 
+from ._definition import AgentDefinition
+from ._seat import FROM_THE_TEAM
 from ._sessions import CHARACTERS, TURNS
 
 
@@ -45,6 +49,61 @@ def trimmed(turns: Sequence[Sequence[Json]], characters: int = CHARACTERS, count
             break
         chosen.append(turn)
     return [message for turn in reversed(chosen) for message in turn]
+
+
+def question_and_answer(messages: Sequence[ModelMessage], given: Json, answer: Json) -> list[ModelMessage]:
+    """A turn of a team: what it was given and what came of it, without how. Its other members know nothing of the tools.
+
+    A question back stays one, so that the next message is taken as its answer.
+    """
+    fields = cast("Mapping[str, Json]", given)
+    prompt = dump({name: value for name, value in fields.items() if name not in FROM_THE_TEAM})
+    asking = [(message, part) for message in messages if isinstance(message, ModelResponse) for part in _asks(message)]
+    start: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart(prompt)])]
+    if not (asking and isinstance(answer, Mapping) and answer.get("asks") is True):
+        said = answer if isinstance(answer, str) else dump(answer)
+        return [*start, ModelResponse(parts=[TextPart(said)])]
+    message, call = asking[-1]
+    returned = [
+        part
+        for request in messages
+        if isinstance(request, ModelRequest)
+        for part in request.parts
+        if isinstance(part, ToolReturnPart) and part.tool_call_id == call.tool_call_id
+    ]
+    end: list[ModelMessage] = [ModelRequest(parts=list(returned))] if returned else []
+    return [*start, replace(message, parts=[call]), *end]
+
+
+def declared(messages: Sequence[Json], definition: AgentDefinition) -> list[Json]:
+    """A team's turn as one of its agents may see it: of what was given only the fields that its own file declares."""
+    properties = definition.input.get("properties")
+    if not isinstance(properties, Mapping):
+        return list(messages)
+    return stored([_declared(message, properties) for message in loaded(messages)])
+
+
+def _declared(message: ModelMessage, properties: Mapping[str, Json]) -> ModelMessage:
+    if not isinstance(message, ModelRequest):
+        return message
+    parts = [
+        replace(part, content=_fields(part.content, properties)) if isinstance(part, UserPromptPart) else part
+        for part in message.parts
+    ]
+    return replace(message, parts=parts)
+
+
+def _fields(content: object, properties: Mapping[str, Json]) -> str:
+    try:
+        given = parse(str(content))
+    except UserError:
+        return ""  # cut to fit: which field it was of is not known any more
+    fields: Mapping[str, Json] = given if isinstance(given, Mapping) else {}
+    return dump({name: value for name, value in fields.items() if name in properties})
+
+
+def _asks(message: ModelResponse) -> list[ToolCallPart]:
+    return [part for part in message.parts if isinstance(part, ToolCallPart) and part.tool_name == ASK_TOOL]
 
 
 def call_ids(messages: Sequence[ModelMessage]) -> set[str]:

@@ -11,7 +11,7 @@ from ._team import Member, Pattern, TeamLimits
 
 ENGAGE = "engage"
 """The action of engaging a colleague, as policies call it."""
-_FROM_THE_TEAM = frozenset({"conversation", "panel"})
+FROM_THE_TEAM = frozenset({"conversation", "panel"})
 """Fields of an agent's input that its team fills in."""
 
 
@@ -54,6 +54,8 @@ class Seat:
     came: tuple[str, ...] = ()
     """Who had the task before and handed it over."""
     ledger: Ledger = field(default_factory=Ledger)
+    session: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """What a hand-over says of the conversation, so that whoever takes over goes on with it."""
 
     @property
     def hands_over(self) -> bool:
@@ -73,7 +75,7 @@ class Seat:
         given = cast("Mapping[str, Json]", self.input.value)
         properties: dict[str, Json] = {}
         if isinstance(declared, Mapping):
-            left_out = {*given, *_FROM_THE_TEAM}
+            left_out = {*given, *FROM_THE_TEAM}
             properties = {name: cast("Json", value) for name, value in declared.items() if name not in left_out}
         required = cast("Sequence[str]", member.agent.input.get("required") or ())
         needed: list[Json] = [name for name in required if name in properties]
@@ -137,8 +139,10 @@ class Seat:
                     "input": value,
                     "limits": deeper,
                     "came": list(came),
+                    **self.session,
                 }
-        elif member.members:
+            return "agent:1.0.0", {"agent": member.agent.name, "input": value, "limits": self.left(), **self.session}
+        if member.members:
             tree = cast("Mapping[str, Json]", member.to_json())
             named = {name: tree[name] for name in ("name", "description", "lead", "members")}
             return "team:1.0.0", {"pattern": self.pattern, **named, "input": value, "limits": deeper}

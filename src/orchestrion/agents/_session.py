@@ -9,19 +9,30 @@ from pydantic_ai.messages import ModelMessage
 from orchestrion.core import Acting, Datum, Invocation, Json, Nature, Outcome
 
 from ._engagement import Engagement
-from ._history import kept, loaded, trimmed
+from ._history import declared, kept, loaded, question_and_answer, trimmed
 from ._sessions import Place, Sessions, Turn
 
 SESSION_FUNCTION = "session:1.0.0"
 _RESOURCE = ("Function", "session")
 
 
+def handed_on(session: "Session | None") -> dict[str, Json]:
+    """The session of a team as arguments of a call, for whoever takes the task over."""
+    if session is None:
+        return {}
+    return {"session": session.name, "session_of": {"team": session.team, "key": session.held_at}}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A session by its name, for one engagement."""
+    """A session by its name, for one engagement of an agent, or of a team whose members share it."""
 
     name: str
     sessions: Sessions
+    team: str | None = None
+    """Whose it is, when not the agent's own."""
+    held_at: str | None = None
+    """The key of the team's call, which has the session until somebody of the team has answered."""
 
     async def begin(self, engagement: Engagement) -> None:
         """Take the session, and give the engagement what was said before. Raises: Faulted with `session-busy`, or a refusal."""
@@ -31,7 +42,8 @@ class Session:
         async def perform() -> Outcome:
             turns = await self.sessions.begin(self._place(engagement))
             labels = frozenset[str]().union(*(turn.labels for turn in turns))
-            messages = trimmed([turn.messages for turn in turns])
+            said = [turn.messages for turn in turns]
+            messages = trimmed([declared(one, engagement.definition) for one in said] if self.team else said)
             return Outcome(
                 output=Datum({"messages": messages}, {"": labels} if labels else {}),
                 why={"session": self.name, "turns": len(turns)},
@@ -44,15 +56,17 @@ class Session:
         engagement.heard |= outcome.output.every_label()
 
     async def end(self, engagement: Engagement, messages: Sequence[ModelMessage], answer: Json) -> None:
-        """Add what was said, and let the session go."""
-        if engagement.effects.run.dry:
+        """Add what was said, and let the session go. In a team, whoever answers does."""
+        if engagement.effects.run.dry or engagement.taken is not None:
             return
-        turn = Turn(messages=kept(messages, answer), labels=engagement.heard | engagement.definition.labels)
+        said = question_and_answer(messages, engagement.given.value, answer) if self.team else messages
+        turn = Turn(messages=kept(said, answer), labels=engagement.heard | engagement.definition.labels)
         await self._ended(engagement, "end", turn)
 
     async def give_up(self, engagement: Engagement) -> None:
-        """Let the session go as it was: an engagement that failed leaves nothing in it."""
-        if not engagement.effects.run.dry:
+        """Let the session go as it was: an engagement that failed leaves nothing in it. A team goes on without a member."""
+        took_over = self.team is not None and (engagement.seat is None or bool(engagement.seat.came))
+        if not engagement.effects.run.dry and not took_over:
             await self._ended(engagement, "give-up", None)
 
     async def _ended(self, engagement: Engagement, step: str, turn: Turn | None) -> None:
@@ -67,9 +81,9 @@ class Session:
         invocation = engagement.invocation
         return Place(
             name=self.name,
-            agent=engagement.definition.name,
+            agent=self.team or engagement.definition.name,
             run_id=engagement.effects.run.id,
-            key=invocation.key,
+            key=self.held_at or invocation.key,
         )
 
     def _invocation(self, engagement: Engagement, step: str) -> Invocation:

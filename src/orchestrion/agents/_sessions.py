@@ -157,8 +157,9 @@ def _begin(connection: Connection, place: Place, now: float) -> list[Turn]:
         if holder is not None and holder[0] not in _OVER:
             raise TransientError(
                 "session-busy",
-                f"The session {place.name!r} of {place.agent!r} is in use by the run {held[0]}.",
-                hint="Wait for that run, or catch this with a `retry`.",
+                f"The session {place.name!r} of {place.agent!r} is in use by the run {held[0]}, which is {holder[0]}.",
+                hint=f"What it does: orchestrion runs show {held[0]}. Catch this with a `retry`, or when that run has ended: "
+                f"orchestrion runs retry {place.run_id}.",
             )
     connection.execute(_CLAIM, (place.name, place.agent, place.run_id, place.key, now, now))
     return [

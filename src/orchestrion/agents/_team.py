@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,6 +12,9 @@ from orchestrion.models import Flaw, findings_of, flaws_of
 from orchestrion.spec import Finding, Source, editor_schema, parse_yaml, to_json
 
 from ._definition import AgentDefinition
+
+if TYPE_CHECKING:
+    from ._session import Session
 
 Pattern: TypeAlias = Literal["supervisor", "hierarchy", "handoff", "panel"]
 _Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
@@ -108,6 +111,8 @@ class TeamCall:
     """Who had the task before and handed it over."""
     output: Mapping[str, Json] | None = None
     """JSON Schema of the answer, in place of that of whoever answers."""
+    session: "Session | None" = None
+    """The conversation it belongs to: the lead, and whoever it hands over to, are shown it."""
 
 
 def team_tree(

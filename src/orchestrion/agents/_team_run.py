@@ -29,6 +29,7 @@ from ._contribution import contribution, said_by
 from ._panel import Panel
 from ._run import run_agent
 from ._seat import ENGAGE, Ledger, Seat
+from ._session import handed_on
 from ._team import Member, TeamCall, TeamLimits
 
 
@@ -105,6 +106,7 @@ class _Team:
             limits=self.call.limits,
             came=self.call.came,
             ledger=ledger,
+            session=handed_on(self.call.session),
         )
         return await self._lead(effects, self.call.input, seat)
 
@@ -114,7 +116,15 @@ class _Team:
             lead = lead.changed(output=self.call.output)
         engagement = self.invocation.at(f"{self.invocation.key}/{lead.name}")
         outcome = await run_agent(
-            lead, given, engagement, effects, models=self.models, clock=self.clock, seat=seat, panel=panel
+            lead,
+            given,
+            engagement,
+            effects,
+            models=self.models,
+            clock=self.clock,
+            seat=seat,
+            panel=panel,
+            session=self.call.session,
         )
         why = cast("Mapping[str, Json]", outcome.why)
         taken_by = why.get("handed_over_to")

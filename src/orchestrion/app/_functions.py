@@ -80,7 +80,7 @@ def catalog_of(
         Rules(kinds.tables),
         Predict(Predictors(kinds.predictors)),
         Agent(agents, models, clock, sessions),
-        Team(teams, agents, models, clock),
+        Team(teams, agents, models, clock, sessions),
         Infer(models, clock),
         Human(),
         GuardFunction(project.settings.guards),

@@ -33,7 +33,7 @@ def list_sessions(limit: int, *, project: Path, as_json: bool) -> None:
             )
             return
         if not found:
-            err.print("No sessions yet. A call of `agent` with `session` begins one.")
+            err.print("No sessions yet. A call of `agent` or `team` with `session` begins one.")
             return
         table = Table(box=None, pad_edge=False)
         for column in ("session", "agent", "turns", "last used", "in use by"):

@@ -2,14 +2,23 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from orchestrion.agents import AgentDefinition, Limits, Sessions, TeamLimits
 from orchestrion.core import Clock, Datum, Declaration, Effects, Invocation, Json, Outcome, UserError, sub_labels
 from orchestrion.models import Models
 
+if TYPE_CHECKING:
+    from orchestrion.agents import Session
+
 Bounds = TypeVar("Bounds", Limits, TeamLimits)
 
+SESSION_OF: Json = {
+    "type": "object",
+    "required": ["team", "key"],
+    "description": "Whose conversation it is, and which call has it. Written by hand-overs.",
+    "properties": {"team": {"type": "string"}, "key": {"type": "string"}},
+}
 _LIMITS: Mapping[str, Json] = {
     "type": "object",
     "additionalProperties": False,
@@ -45,6 +54,7 @@ _DECLARATION = Declaration(
                 "maxLength": 200,
                 "description": "The conversation it belongs to, such as a customer's number. The agent sees what was said before.",
             },
+            "session_of": SESSION_OF,
             "output": {"type": "object", "description": "JSON Schema of the answer, in place of the agent's own."},
         },
     },
@@ -74,10 +84,9 @@ class Agent:
 
     async def run(self, invocation: Invocation, effects: Effects) -> Outcome:
         """Raises: UserError `unknown-agent`, and what `agents.run_agent` raises."""
-        from orchestrion.agents import Session, run_agent
+        from orchestrion.agents import run_agent
 
         arguments = cast("Mapping[str, Json]", invocation.arguments.value)  # validated against the input schema
-        session = cast("str | None", arguments.get("session"))
         return await run_agent(
             self._definition(arguments),
             Datum(arguments["input"], sub_labels(invocation.arguments.labels, "/input")),
@@ -85,7 +94,7 @@ class Agent:
             effects,
             models=self._models,
             clock=self._clock,
-            session=Session(name=session, sessions=self._sessions) if session else None,
+            session=session_of(arguments, self._sessions),
         )
 
     def output_schema(self, arguments: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -105,6 +114,21 @@ class Agent:
         if "limits" in arguments:
             changed["limits"] = tighter(self._agents[name].limits, cast("Mapping[str, float]", arguments["limits"]))
         return self._agents[name].changed(**changed) if changed else self._agents[name]
+
+
+def session_of(
+    arguments: Mapping[str, Json], sessions: Sessions, *, team: str | None = None, key: str | None = None
+) -> "Session | None":
+    """The session that a call names: the agent's, that of the team whose call stands at `key`, or one that was handed on."""
+    from orchestrion.agents import Session
+
+    name = arguments.get("session")
+    if name is None:
+        return None
+    handed = cast("Mapping[str, str]", arguments.get("session_of") or {})
+    return Session(
+        name=cast("str", name), sessions=sessions, team=handed.get("team", team), held_at=handed.get("key", key)
+    )
 
 
 def tighter(own: Bounds, given: Mapping[str, float]) -> Bounds:

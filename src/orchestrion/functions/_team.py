@@ -5,11 +5,11 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from orchestrion.agents import AgentDefinition, TeamCall, TeamDefinition, team_tree
+from orchestrion.agents import AgentDefinition, Sessions, TeamCall, TeamDefinition, team_tree
 from orchestrion.core import Clock, Datum, Declaration, Effects, Invocation, Json, Outcome, UserError, sub_labels
 from orchestrion.models import Models
 
-from ._agent import tighter
+from ._agent import SESSION_OF, session_of, tighter
 
 _MEMBER: Json = {
     "description": "The name of an agent or team, or a group: members with a lead of their own.",
@@ -63,6 +63,13 @@ _DECLARATION = Declaration(
             "members": {"type": "array", "minItems": 1, "items": _MEMBER, "description": "Who works with the lead."},
             "input": {"type": "object", "description": "What the team is given. Each agent receives what it declares."},
             "limits": _LIMITS,
+            "session": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 200,
+                "description": "The conversation it belongs to, such as a customer's number, whoever of the team answers. The lead, and whoever it hands over to, see what was said before.",
+            },
+            "session_of": SESSION_OF,
             "output": {"type": "object", "description": "JSON Schema of the lead's answer, in place of its own."},
             "came": {
                 "type": "array",
@@ -116,7 +123,9 @@ class Team:
         agents: Mapping[str, AgentDefinition],
         models: Models,
         clock: Clock,
+        sessions: Sessions | None = None,
     ) -> None:
+        self._sessions = sessions or Sessions()
         self._teams = teams
         self._agents = agents
         self._models = models
@@ -139,6 +148,7 @@ class Team:
             input=Datum(arguments["input"], sub_labels(invocation.arguments.labels, "/input")),
             came=tuple(cast("list[str]", arguments.get("came") or ())),
             output=cast("Mapping[str, Json] | None", arguments.get("output")),
+            session=session_of(arguments, self._sessions, team=team.name, key=invocation.key),
         )
         return await run_team(call, invocation, effects, models=self._models, clock=self._clock)
 

@@ -216,12 +216,12 @@ async def test_a_model_is_tried_for_what_it_can_do(tmp_path: Path) -> None:
         async with OpenAIServer(script) as server:
             write(tmp_path, server.base_url)
             async with open_rooms(tmp_path) as rooms:
-                trial = await try_model(rooms.models.candidates(["desk"])[0], SystemClock())
+                trial = await try_model(rooms, "desk", SystemClock())
         assert (trial.answer, trial.tools, trial.structured, trial.problem) == ("ready", *expected)
     async with OpenAIServer([Status(401)]) as server:
         write(tmp_path, server.base_url)
         async with open_rooms(tmp_path) as rooms:
-            trial = await try_model(rooms.models.candidates(["desk"])[0], SystemClock())
+            trial = await try_model(rooms, "desk", SystemClock())
     assert trial.problem is not None
     assert trial.problem.code == "model-key-refused"
 

@@ -121,7 +121,7 @@ def test_databases_are_opened_in_few_places() -> None:
 def test_only_the_engines_gate_gives_permits() -> None:
     found = {place(file) for file, tree in TREES.items() if "permitted" in {*names(tree)}}
 
-    assert {at for at in found if not at.startswith("engine/")} == {"core/__init__.py", "app/_trial.py"}
+    assert {at for at in found if not at.startswith("engine/")} == {"core/__init__.py"}
 
 
 LONG_FILES = {"testing/journal_suite.py"}

@@ -35,6 +35,8 @@ ACTS_ON: Mapping[str, tuple[str, ...]] = {
 }
 """What the functions that reach outside act on, in policy terms."""
 _ACTION = re.compile(r'\bAction::"([\w-]+)"')
+TRIAL = "orchestrion/models-test"
+"""The workflow in whose name `orchestrion models test` asks, as policies call it."""
 MODEL_ACTION = ActionDeclaration(
     name="model",
     input_schema={"type": "object", "properties": {"model": {"type": "string"}, "region": {"type": "string"}}},
@@ -117,7 +119,7 @@ async def check_project(
     catalogued = Catalogued(
         actions=_actions(_declarations(catalog, policies, agents.values()), agents.values(), acts_on),
         agents=list(agents),
-        workflows=sorted({document.id for document in shelf.documents}),
+        workflows=sorted({TRIAL, *(document.id for document in shelf.documents)}),
         connections=list(project.settings.connections),
         roles=project.settings.roles,
         users=project.settings.users,

@@ -10,7 +10,7 @@ from orchestrion.project import settings_schema
 from orchestrion.spec import workflow_schema
 from orchestrion.tables import table_schema
 
-from ._app import open_rooms
+from ._rooms import open_rooms
 
 _OF_FILES: Mapping[str, Callable[[], dict[str, Json]]] = {
     "agent": agent_schema,

@@ -8,9 +8,9 @@ from rich.table import Table
 
 from orchestrion.app import add_model, costs, open_rooms
 from orchestrion.core import Json, SystemClock, UserError
-from orchestrion.project import Model, Project
+from orchestrion.project import BadProject, Model, Project
 
-from ._terminal import COMPLETED, FAULTED, err, execute, one_of, out, print_json
+from ._terminal import COMPLETED, FAULTED, err, execute, one_of, out, print_json, user_name
 
 if TYPE_CHECKING:
     from orchestrion.models import Trial
@@ -91,11 +91,11 @@ def test(names: Sequence[str], *, project: Path, as_json: bool) -> None:
         async with open_rooms(project) as rooms:
             for name in wanted:
                 try:
-                    candidate = rooms.models.candidates([name])[0]
+                    trials.append(await try_model(rooms, name, SystemClock(), subject=user_name(None)))
+                except BadProject:
+                    raise
                 except UserError as error:
                     trials.append(Trial(model=name, problem=error))
-                else:
-                    trials.append(await try_model(candidate, SystemClock()))
         if as_json:
             print_json([trial.to_json() for trial in trials])
         else:

@@ -22,7 +22,7 @@ _current: ContextVar[Permit | None] = ContextVar("orchestrion_permit", default=N
 
 @contextmanager
 def permitted(permit: Permit) -> Generator[None]:
-    """Within it, and in tasks begun within it, the outside may be reached. The engine's gate uses it, and an operator who tries a model."""
+    """Within it, and in tasks begun within it, the outside may be reached. The engine's gate uses it."""
     token = _current.set(permit)
     try:
         yield

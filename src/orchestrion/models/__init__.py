@@ -137,10 +137,11 @@ if TYPE_CHECKING:
     from ._predictor import Effect, Prediction, Predictor, open_predictor
     from ._predictor_train import PredictorReport, test_predictor, train_predictor
     from ._router import Neighbour, Report, Router, Routing, train
-    from ._trial import Trial, try_model
+    from ._trial import QUESTIONS, Trial, ask_trial
 
 __all__ = [
     "ASK_TOOL",
+    "QUESTIONS",
     "Asked",
     "Audience",
     "CallTool",
@@ -185,6 +186,7 @@ __all__ = [
     "Trial",
     "Value",
     "Voice",
+    "ask_trial",
     "check_playbook",
     "cost_of",
     "findings_of",
@@ -205,7 +207,6 @@ __all__ = [
     "test_predictor",
     "train",
     "train_predictor",
-    "try_model",
 ]
 
 _HEAVY = {
@@ -225,7 +226,8 @@ _HEAVY = {
     "cost_of": "_cost",
     "Trial": "_trial",
     "train": "_router",
-    "try_model": "_trial",
+    "ask_trial": "_trial",
+    "QUESTIONS": "_trial",
 }
 """Names whose files import pydantic-ai or scikit-learn, which take seconds."""
 

@@ -164,7 +164,6 @@ def stream(bank: Bank, payments: int, kills: int) -> None:
     watch(bank, process, cases=None)
     if process.wait() not in (0, 3):
         raise SystemExit(bank.log.read_text(encoding="utf-8", errors="replace"))
-    finish(bank)
     console.print(f"[green]→[/] {bank.book()}, in {time.monotonic() - began:.0f} s.")
 
 
@@ -178,17 +177,6 @@ def watch(bank: Bank, process: "subprocess.Popen[bytes]", cases: int | None) -> 
                 return True
             time.sleep(0.1)
     return False
-
-
-def finish(bank: Bank) -> None:
-    """Alerts that the last command left to their responders."""
-    process = bank.start("work")
-    try:
-        while any(run["status"] in ("pending", "running") for run in responders(bank)):
-            time.sleep(0.5)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait()
 
 
 def responders(bank: Bank) -> Sequence[Mapping[str, Any]]:

@@ -1,5 +1,6 @@
 """Ctrl-C pauses a batch: nothing faults, nothing is lost, and the same command goes on."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrion.app import open_app
+from orchestrion.core import Json, new_id
 from orchestrion.testing import run_command
 
 ROWS = 400
@@ -45,3 +48,31 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(tmp_path: Path, monkeypatch:
     assert begun() < ROWS
     after = run_command("run", "hello", "--each", "people.csv", "--json")
     assert (after.code, json.loads(after.out)["statuses"]) == (0, {"completed": ROWS})
+
+
+async def leave_accepted(count: int) -> None:
+    """Runs that a process accepted which was killed before it began them."""
+    async with open_app(Path()) as app:
+        document = app.checked.shelf.named("examples/hello")
+        for _ in range(count):
+            value: dict[str, Json] = {"name": "Ana"}
+            run = await app.workflows.pin(
+                document, run_id=new_id(), value=value, labels={}, versions=app.checked.versions()
+            )
+            await app.journal.start(run)
+
+
+def test_a_batch_goes_on_with_what_a_killed_process_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command("init").code == 0
+    asyncio.run(leave_accepted(25))
+    with Path("orchestrion.yaml").open("a") as settings:
+        settings.write("limits: { concurrency: 10 }\n")
+    Path("people.csv").write_text("name\nBo\n")
+
+    batch = run_command("run", "hello", "--each", "people.csv", "--json")
+
+    assert json.loads(batch.out)["statuses"] == {"completed": 1}
+    assert begun() == 26

@@ -199,6 +199,39 @@ async def test_follow_advances_whatever_can_be_advanced() -> None:
     assert seen == {"r1": "ana", "r2": "new"}
 
 
+async def test_what_another_process_left_behind_can_be_taken_up() -> None:
+    journal, ledger = MemoryJournal(SystemClock()), Ledger()
+    inside, gate = asyncio.Event(), asyncio.Event()
+
+    async def act(_: object, context: LeafContext) -> Outcome:
+        ledger.note("act", context)
+        inside.set()
+        await gate.wait()
+        return Outcome(output=Datum("done"))
+
+    async def either(run: Run, effects: Effects) -> Datum:
+        return await ask(run, effects) if run.id == "asks" else (await effects.invoke(call())).output
+
+    stage = Stage(functions=(Scripted(name="act", act=act),))
+    async with stage.engine(journal, either) as engine:
+        await engine.settle((await engine.start(new_run("asks"))).id)
+    await journal.start(new_run("accepted"))
+    (request,) = await journal.requests()
+    await journal.answer(request.id, answered())
+
+    async with stage.engine(journal, either) as engine:
+        await engine.take_up()
+        calm = asyncio.ensure_future(engine.calm())
+        await asyncio.wait_for(inside.wait(), 5)
+        await engine.take_up()
+        assert not calm.done(), "a run that was taken up is still moving"
+        gate.set()
+        await asyncio.wait_for(calm, 5)
+        ended = {name: run.output for name in ("asks", "accepted") if (run := await journal.run(name))}
+    assert ended == {"asks": "ana", "accepted": "done"}
+    assert ledger.calls["act"] == 1
+
+
 async def test_stopping_leaves_the_rest_for_the_next_start() -> None:
     journal, ledger = MemoryJournal(SystemClock()), Ledger()
     gate = asyncio.Event()

@@ -1,6 +1,7 @@
 """A batch: one run for each row of a file, continued where it was stopped."""
 
 import asyncio
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
@@ -12,15 +13,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from orchestrion.app import App, Chosen, Row, RowFile, open_rows
-from orchestrion.core import Json, Quarantined, RequestStatus, Run, RunStatus
+from orchestrion.core import Json, Quarantined, RequestStatus, Run, RunStatus, TransientError
 
 from ._terminal import COMPLETED, FAULTED, SYMBOLS, WAITING, err, out, print_json
+
+log = logging.getLogger(__name__)
 
 IN_FLIGHT = 2
 """Rows in hand for each run that may be in memory: enough that none waits for the file."""
 MOST_ASKED = 1000
-FOREIGN_S = 0.5
-"""How often news from other processes is looked for: an answer, a cancel."""
+LOOK_S = 0.5
+"""How often news from other processes is looked for, an answer or a cancel, and runs that nobody has in hand."""
 
 
 @dataclass(kw_only=True)
@@ -58,10 +61,12 @@ class Batch:
         ]
         await self.app.journal.quarantine(self.quarantined)
         good = [row for row in rows if not row.reasons]
+        await self.app.engine.take_up()
         listening = asyncio.ensure_future(self._listen())
         try:
             with _progress(len(good), silent=as_json) as advance:
                 await self._feed(good, advance)
+            await self._finish()
         finally:
             listening.cancel()
         seconds = self.app.clock.monotonic() - began
@@ -101,9 +106,20 @@ class Batch:
             self.problems[str(run.problem.get("code") or run.problem.get("title"))] += 1
 
     async def _listen(self) -> None:
+        """Nobody else can advance the store's runs as long as this process has it."""
         while True:
-            await asyncio.sleep(FOREIGN_S)
-            await self.app.engine.notice()
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.app.engine.notice()
+                await self.app.engine.take_up()
+            except TransientError as error:
+                log.warning("News cannot be looked for: %s", error)
+
+    async def _finish(self) -> None:
+        """Until what events started, and what an earlier process left behind, has come to rest too."""
+        await self.app.engine.calm()
+        while await self.app.engine.take_up():
+            await self.app.engine.calm()
 
     def _summary(self, seconds: float) -> dict[str, Json]:
         return {

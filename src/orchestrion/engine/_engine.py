@@ -130,7 +130,7 @@ class Engine:
         router = Router(journal, routing, self._spread) if routing is not None else None
         self._rounds = Rounds(router, broke=self._break, done=lambda: self._tell_watchers(list(self._watchers)))
         self._stirred: set[str] = set()
-        """Roots of the trees that move because of an event."""
+        """Roots of the trees that move because of an event, or were taken up."""
         self._reached: list[str] = []
         """Runs that an event started or woke, for `follow`."""
         self._stopping = False
@@ -209,8 +209,23 @@ class Engine:
         while self._rounds.task is not None and self.broken is None:
             await asyncio.wait([self._rounds.task])
 
+    async def take_up(self) -> bool:
+        """Go on with runs of the store that can be advanced and that nobody has in hand: the oldest, as many as fit in memory.
+
+        They are what a process left behind that was killed, and sleepers with news or whose time has come. False: there were none.
+        """
+        found = False
+        for run_id in await self._journal.runnable(self._clock.now(), self._limits.concurrency):
+            if run_id in self._in_hand or run_id in self._queued:
+                continue
+            run = await self._required(run_id)
+            self.advance(run)
+            self._stir(run.root_id or run_id)
+            found = True
+        return found
+
     async def calm(self) -> None:
-        """Wait until nothing moves any more because of an event."""
+        """Wait until nothing moves any more because of an event, or because it was taken up."""
         while self.broken is None and not self._stopping and (self._rounds.task is not None or self._stirred):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._watchers.setdefault("", []).append(future)
@@ -528,10 +543,13 @@ class Engine:
         for each in woken:
             if len(self._ready) < self._limits.backlog:
                 self._after_commit(each.run_id, each.root_id)
-                if each.root_id in self._busy:
-                    self._stirred.add(each.root_id)
+                self._stir(each.root_id)
             if len(self._reached) < self._limits.backlog:
                 self._reached.append(each.run_id)
+
+    def _stir(self, root: str) -> None:
+        if root in self._busy:
+            self._stirred.add(root)
 
     def _unstir(self, root: str) -> None:
         if root in self._stirred:

@@ -1,11 +1,12 @@
 """Functions of catalogs and addresses, from a real server on loopback, in whole workflows."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from starlette.applications import Starlette
@@ -14,15 +15,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestrion.app import open_app
-from orchestrion.core import Entry, Json, Run, RunStatus, SystemClock, UserError
+from orchestrion.core import Entry, Journal, Json, Run, RunStatus, SystemClock, UserError
 from orchestrion.egress import Egress
 from orchestrion.engine import DryRun
 from orchestrion.engine import Mock as Mocked
 from orchestrion.expressions import Expressions
 from orchestrion.functions import Definition, HttpFunction, Tokens
-from orchestrion.journal import MemoryJournal
+from orchestrion.journal import DurableJournal, MemoryJournal
+from orchestrion.store import Store
 from orchestrion.testing import (
     CrashingJournal,
+    Moment,
     Stage,
     interpreting,
     read_document,
@@ -185,8 +188,37 @@ async def test_a_run_knows_one_text_however_the_server_changes() -> None:
     assert len([key for key in entries if key.endswith("/definition")]) == 1
 
 
-@pytest.mark.parametrize("at", range(1, 9))
-async def test_a_killed_run_goes_on_with_the_text_it_began_with(at: int) -> None:
+Opening = Callable[[], AbstractAsyncContextManager[Journal]]
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Opening:
+    """Opens the journal, the same one each time."""
+    clock, memory = SystemClock(), MemoryJournal(SystemClock())
+    place = request.getfixturevalue("postgresql") if request.param == "postgresql" else tmp_path / "runs.db"
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Journal]:
+        if request.param == "memory":
+            yield memory
+            return
+        with closing(Store.open(place, mode="own", clock=clock, blobs=str(tmp_path / "blobs"))) as store:
+            yield (journal := DurableJournal(store, clock))
+            await journal.close()
+
+    return opened
+
+
+def kill_points() -> list[Any]:
+    """Before and after each of the first eight writes; some of them at each build."""
+    moments: tuple[Moment, Moment] = ("before", "after")
+    points = [(at, moment) for at in range(1, 9) for moment in moments]
+    sampled = random.Random(20261130).sample(points, 5)
+    return [pytest.param(*point, marks=[] if point in sampled else pytest.mark.soak) for point in points]
+
+
+@pytest.mark.parametrize(("at", "moment"), kill_points())
+async def test_a_killed_run_goes_on_with_the_text_it_began_with(opening: Opening, at: int, moment: Moment) -> None:
     """The server says something else by the second walk, or nothing; letters go out once."""
     text = CALL.replace("greet", "write").replace(" } }\n", " }, metadata: { idempotent: true } }\n")
     text += "  - again: { call: 'write:1.0.0@ours', with: { name: Bo } }\n"
@@ -208,22 +240,26 @@ async def test_a_killed_run_goes_on_with_the_text_it_began_with(at: int) -> None
         found.url = url
         document = read_document((HEAD + text).replace("URL", url))
         interpret = interpreting({document.digest: document}, expressions)
-        inner = MemoryJournal(SystemClock())
-        crashing = CrashingJournal(inner, at=at)
-        async with staged() as stage, stage.engine(crashing.journal, interpret) as engine:
-            await engine.start(run_of(document, GIVEN, "run-1"))
-            ended = asyncio.ensure_future(engine.settle("run-1"))
-            crashed = asyncio.ensure_future(crashing.crashed.wait())
-            await asyncio.wait([ended, crashed], return_when=asyncio.FIRST_COMPLETED)
-            ended.cancel()
-            assert crashing.crashed.is_set()
-            await crashing.bury(engine)
-        read_before = [key for key in (e.key for e in await inner.entries("run-1")) if key.endswith("/definition")]
-        if read_before:
-            found.texts.clear()
-        async with staged() as stage, stage.engine(inner, interpret) as engine:
-            await engine.start(run_of(document, GIVEN, "run-1"))
-            run = await engine.settle("run-1")
+        async with opening() as inner, staged() as stage:
+            crashing = CrashingJournal(inner, at=at, moment=moment)
+            async with stage.engine(crashing.journal, interpret) as engine:
+                await engine.start(run_of(document, GIVEN, "run-1"))
+                ended = asyncio.ensure_future(engine.settle("run-1"))
+                crashed = asyncio.ensure_future(crashing.crashed.wait())
+                await asyncio.wait([ended, crashed], return_when=asyncio.FIRST_COMPLETED)
+                ended.cancel()
+                assert crashing.crashed.is_set()
+                await crashing.bury(engine)
+        async with opening() as inner, staged() as stage:
+            if any(entry.key.endswith("/definition") for entry in await inner.entries("run-1")):
+                found.texts.clear()
+            async with stage.engine(inner, interpret) as engine:
+                left = await inner.run("run-1")
+                assert left is not None
+                left = await inner.run("run-1")
+                assert left is not None
+                engine.advance(left)
+                run = await engine.settle("run-1")
         assert run.status is RunStatus.COMPLETED, run.problem
         assert run.output == {"sent": "/letters/2"}
     assert len(sent) == 4

@@ -60,12 +60,12 @@ class Batch:
             if row.reasons
         ]
         await self.app.journal.quarantine(self.quarantined)
-        good = [row for row in rows if not row.reasons]
+        left = await self._left([row for row in rows if not row.reasons])
         await self.app.engine.take_up()
         listening = asyncio.ensure_future(self._listen())
         try:
-            with _progress(len(good), silent=as_json) as advance:
-                await self._feed(good, advance)
+            with _progress(len(left), silent=as_json) as advance:
+                await self._feed(left, advance)
             await self._finish()
         finally:
             listening.cancel()
@@ -77,6 +77,13 @@ class Batch:
         if self.statuses[RunStatus.FAULTED] or self.statuses[RunStatus.DIVERGED]:
             return FAULTED
         return WAITING if self.statuses[RunStatus.WAITING] else COMPLETED
+
+    async def _left(self, rows: list[Row]) -> list[Row]:
+        """Those whose runs have not completed before: to ask for each run again would keep them waiting."""
+        completed = await self.app.journal.completed_rows(self.name)
+        if completed:
+            self.statuses[RunStatus.COMPLETED] += len(completed)
+        return [row for row in rows if row.number not in completed]
 
     async def _feed(self, rows: list[Row], advance: "Advance") -> None:
         places = asyncio.Semaphore(IN_FLIGHT * self.app.project.settings.limits.concurrency)

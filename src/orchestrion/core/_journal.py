@@ -1,7 +1,7 @@
 """The journal's words: runs, entries, requests, and the writes that change them."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
@@ -502,6 +502,10 @@ class Journal(EventLog, Protocol):
 
     async def count(self, *, batch: str | None = None, ended: bool = True) -> Mapping[RunStatus, int]:
         """How many there are of each status. Without those that have `ended` it takes no longer as the store grows."""
+        ...
+
+    async def completed_rows(self, batch: str) -> Collection[int]:
+        """Rows of a batch whose runs have completed. Copies of runs do not count."""
         ...
 
     async def entries(self, run_id: str) -> Sequence[Entry]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar, cast
@@ -207,6 +207,9 @@ class DurableJournal(DurableEvents):
 
     async def count(self, *, batch: str | None = None, ended: bool = True) -> Mapping[RunStatus, int]:
         return await self._reader.read(queries.count(batch, ended=ended))
+
+    async def completed_rows(self, batch: str) -> Collection[int]:
+        return await self._reader.read(queries.completed_rows(batch))
 
     async def entries(self, run_id: str) -> Sequence[Entry]:
         return await self._reader.read(queries.entries(run_id, self._fetch))

@@ -1,7 +1,7 @@
 """The journal in memory: for express runs and tests. It forgets everything when the process ends."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -393,6 +393,10 @@ class MemoryJournal:
             if batch is None or held.run.batch == batch:
                 found[held.run.status] = found.get(held.run.status, 0) + 1
         return found
+
+    async def completed_rows(self, batch: str) -> Collection[int]:
+        found = [held.run for held in self._held.values() if held.run.batch == batch and held.run.copied_from is None]
+        return {run.row for run in found if run.status is RunStatus.COMPLETED and run.row is not None}
 
     async def entries(self, run_id: str) -> Sequence[Entry]:
         held = self._held.get(run_id)

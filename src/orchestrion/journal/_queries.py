@@ -1,6 +1,6 @@
 """Questions to the tables, each within one read transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import TypeVar
 
@@ -187,6 +187,16 @@ def count(batch: str | None, *, ended: bool) -> Look[Mapping[RunStatus, int]]:
     if not ended:
         statement = statement.where(runs.c.status.in_([status.value for status in RunStatus if not status.ended]))
     return lambda connection: {RunStatus(status): int(number) for status, number in _rows(connection, statement)}
+
+
+def completed_rows(batch: str) -> Look[Collection[int]]:
+    statement = select(runs.c.row).where(
+        runs.c.batch == batch,
+        runs.c.status == RunStatus.COMPLETED.value,
+        runs.c.row.is_not(None),
+        runs.c.copied_from.is_(None),
+    )
+    return lambda connection: {int(row) for (row,) in _rows(connection, statement)}
 
 
 def entries(run_id: str, fetch: Fetch) -> Look[Sequence[Entry]]:

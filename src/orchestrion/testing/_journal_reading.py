@@ -42,6 +42,20 @@ async def check_runs_are_listed_newest_first(journal: Journal, clock: HandClock)
     assert await journal.count(batch="b1") == {RunStatus.PENDING: 1, RunStatus.RUNNING: 1}
 
 
+async def check_completed_rows_of_a_batch(journal: Journal, clock: HandClock) -> None:
+    ended = (RunStatus.COMPLETED, RunStatus.FAULTED, RunStatus.COMPLETED, RunStatus.COMPLETED)
+    for row, status in enumerate(ended, start=1):
+        await begun(journal, clock, f"run-{row}", batch="b1" if row < 4 else "b2", row=row)
+        await journal.write(f"run-{row}", 1, [SetRun(status=status)])
+    await journal.start(a_run("run-5", clock, batch="b1", row=5))
+    await begun(journal, clock, "run-6", batch="b1")
+    await journal.write("run-6", 1, [SetRun(status=RunStatus.COMPLETED)])
+    await begun(journal, clock, "run-7", batch="b1", row=7, copied_from="run-2")
+    await journal.write("run-7", 1, [SetRun(status=RunStatus.COMPLETED)])
+    assert set(await journal.completed_rows("b1")) == {1, 3}
+    assert set(await journal.completed_rows("b3")) == set()
+
+
 async def check_runs_are_found_by_a_fragment(journal: Journal, clock: HandClock) -> None:
     for i in range(12):
         await journal.start(a_run(f"abc-{i:02}", clock))

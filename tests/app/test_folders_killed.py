@@ -1,7 +1,5 @@
 """A process at work on a folder, killed with SIGKILL again and again: every file is taken in once, and put away."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from orchestrion.app import open_journal
 from orchestrion.core import EventQuery, RunFilter, SystemClock
 from orchestrion.project import Project
+from orchestrion.testing import start_command
 
 pytestmark = pytest.mark.anyio
 
@@ -40,17 +39,14 @@ def left(folder: Path) -> int:
 
 def work_until_killed(folder: Path, lines: int) -> None:
     """Kill it when it has said so many things, or when nothing is left to do."""
-    command = [sys.executable, "-m", "orchestrion", "work", "--project", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    process = start_command("work", "--project", str(folder))
     try:
-        for number, _ in enumerate(process.stderr, 1):
+        for number, _ in enumerate(process.lines(), 1):
             if number >= lines or not left(folder):
                 break
     finally:
         process.kill()
-        process.wait()
-        process.stderr.close()
+        process.communicate()
 
 
 async def killed(folder: Path, files: int, kills: list[int]) -> None:

@@ -1,7 +1,5 @@
 """A process at work by the calendar, killed with SIGKILL: what fell into its absence is made up for, and nothing comes twice."""
 
-import subprocess
-import sys
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 from orchestrion.app import open_journal
 from orchestrion.core import RunFilter, SystemClock
 from orchestrion.project import Project
+from orchestrion.testing import start_command
 
 WORKFLOW = """
 document: { dsl: '1.0.3', namespace: test, name: tick, version: '1.0.0', metadata: { schedule: { missed: all } } }
@@ -22,19 +21,16 @@ do:
 
 def work_until(folder: Path, firings: int) -> None:
     """Kill it as soon as it has said so often that it fired."""
-    command = [sys.executable, "-m", "orchestrion", "work", "--project", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    process = start_command("work", "--project", str(folder))
     try:
         said = 0
-        for line in process.stderr:
+        for line in process.lines():
             said += "fired" in line
             if said >= firings:
                 break
     finally:
         process.kill()
-        process.wait()
-        process.stderr.close()
+        process.communicate()
 
 
 @pytest.mark.anyio

@@ -1,31 +1,37 @@
 """Real processes killed with SIGKILL while an effect is under way, on a real database: the ending is the same, effects once."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrion.testing import ANYTHING, SCENARIOS, CountingServer, Moment, Scenario, counting_server, write_project
+from orchestrion.testing import (
+    ANYTHING,
+    SCENARIOS,
+    CountingServer,
+    Moment,
+    Process,
+    Scenario,
+    counting_server,
+    write_project,
+)
+from orchestrion.testing.killable import play_scenario
 
 SEED = 20261123
 MOST_S = 60
 
 
-def play(folder: Path, scenario: Scenario, server: CountingServer) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "orchestrion.testing.killable", str(folder), scenario.name, server.address]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def play(folder: Path, scenario: Scenario, server: CountingServer) -> Process:
+    return Process(play_scenario, str(folder), scenario.name, server.address)
 
 
-def ending(process: "subprocess.Popen[str]") -> Mapping[str, Any]:
-    out, err = process.communicate(timeout=MOST_S)
-    assert process.returncode == 0, err
+def ending(process: Process) -> Mapping[str, Any]:
+    out, err = process.communicate(MOST_S)
+    assert process.poll() == 0, err
     return json.loads(out)
 
 
@@ -40,12 +46,12 @@ def kill_during(
 
         def strike(count: int, at: Moment) -> None:
             if (count, at) == (number, moment) and process.poll() is None:
-                os.kill(process.pid, signal.SIGKILL)
+                process.kill()
                 process.wait()
 
         server.watch = strike
-        process.communicate(timeout=MOST_S)
-        killed = process.returncode == -signal.SIGKILL
+        process.communicate(MOST_S)
+        killed = process.poll() == -signal.SIGKILL
         server.watch = lambda _, __: None
         end = ending(play(folder, scenario, server))
         where = f"{scenario.name} killed {moment} effect {number} took place ({killed=})"

@@ -1,14 +1,13 @@
 """Events from the command line: sent, repeated, listed, and heard by runs."""
 
-import subprocess
-import sys
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from orchestrion.testing import run_command
+from orchestrion.testing import run_command, start_command
 
 ORDER = """\
 document: { dsl: '1.0.3', namespace: shop, name: order, version: '1.0.0' }
@@ -130,18 +129,18 @@ def test_an_unknown_event_is_said_to_be_so() -> None:
 
 
 def test_the_process_at_work_hears_of_events_that_others_send() -> None:
-    work = subprocess.Popen([sys.executable, "-m", "orchestrion", "work"], stderr=subprocess.PIPE, text=True)
+    work = start_command("work")
     try:
-        assert work.stderr is not None
-        assert "runs are open" in work.stderr.readline()
+        lines = work.lines()
+        assert "runs are open" in next(lines)
         sent = fields("events", "send", "bill", "--data", '{"order": "A"}')
         assert (sent["routed"], len(sent["started"])) == (True, 1)
-        line = work.stderr.readline()
+        line = next(lines)
         while sent["started"][0] not in line:
-            line += work.stderr.readline()
+            line += next(lines)
         assert "shop/bank" in line
     finally:
-        work.terminate()
+        work.send_signal(signal.SIGTERM)
         work.communicate()
     (run,) = rows("runs", "list")
     assert (run["status"], run["output"]) == ("completed", {"paid": "A"})

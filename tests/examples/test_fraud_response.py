@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from orchestrion.testing import start_command
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "fraud-response"
 STREAM = ("run", "monitor", "--each", "data/transactions.csv", "--json")
 MOST_S = 120
@@ -52,14 +54,9 @@ def copy(prepared: Path, folder: Path) -> Path:
     return folder
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "orchestrion", *arguments]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def told(folder: Path, *arguments: str) -> Any:
-    out, complaint = (process := start(folder, *arguments, "--json")).communicate(timeout=MOST_S)
-    assert process.returncode in (0, 1, 3), complaint
+    out, complaint = (process := start_command(*arguments, "--json", cwd=folder)).communicate(MOST_S)
+    assert process.poll() in (0, 1, 3), complaint
     return json.loads(out)
 
 
@@ -70,9 +67,9 @@ def asked(folder: Path, question: str) -> list[tuple[Any, ...]]:
 
 def finish(folder: Path) -> list[dict[str, Any]]:
     """The same command once more: every alert has been responded to, or waits for a person."""
-    process = start(folder, *STREAM)
-    _, complaint = process.communicate(timeout=MOST_S)
-    assert process.returncode in (0, 3), complaint
+    process = start_command(*STREAM, cwd=folder)
+    _, complaint = process.communicate(MOST_S)
+    assert process.poll() in (0, 3), complaint
     store = f"file:{folder}/.orchestrion/orchestrion.db?mode=ro"
     with closing(sqlite3.connect(store, uri=True, timeout=10)) as runs:
         left = runs.execute("select count(*) from runs where status in ('pending', 'running')").fetchone()[0]
@@ -106,8 +103,8 @@ def check(folder: Path, runs: list[dict[str, Any]]) -> None:
     assert sum("call" in request["title"] for request in requests) == len(lifted)
 
     told_run = next(run["id"] for run in runs if run["output"] and run["output"]["action"] == "block")
-    page = start(folder, "runs", "show", told_run, "--html", "--output", "case.html")
-    page.communicate(timeout=MOST_S)
+    page = start_command("runs", "show", told_run, "--html", "--output", "case.html", cwd=folder)
+    page.communicate(MOST_S)
     text = (folder / "case.html").read_text(encoding="utf-8")
     assert "past_cases" in text
     assert "<script" not in text
@@ -126,13 +123,13 @@ def test_killed_five_times(prepared: Path, tmp_path: Path, repetition: int) -> N
 def play(folder: Path, *, kills: int, offset: int = 0) -> None:
     """Kill the process when one more thing than before stands in the bank's book: cases and blocks by turns."""
     for number in range(kills):
-        process = start(folder, *STREAM)
+        process = start_command(*STREAM, cwd=folder)
         question = ("select count(*) from cases", "select count(*) from blocks", "select count(*) from notices")
         before = asked(folder, question[(number + offset) % 3])[0][0]
         while process.poll() is None and asked(folder, question[(number + offset) % 3])[0][0] == before:
             time.sleep(0.01)  # until the bank's book changes
         process.kill()
-        process.communicate(timeout=MOST_S)
+        process.communicate(MOST_S)
     check(folder, finish(folder))
 
 

@@ -6,7 +6,11 @@ from ._counting_server import CountingServer, counting_server
 from ._crash import CrashingJournal, Moment
 from ._ears import Desk, desk
 from ._killing import play, play_with_crash, write_project
+
 from ._packages import Packages, packages_in
+
+from ._processes import Process, start_command
+
 from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
 from ._serving import serving
@@ -33,6 +37,7 @@ __all__ = [
     "NoExpressions",
     "NoSecrets",
     "Packages",
+    "Process",
     "Result",
     "Scenario",
     "Scripted",
@@ -49,6 +54,7 @@ __all__ = [
     "run_command",
     "run_of",
     "serving",
+    "start_command",
     "walk_document",
     "write_project",
 ]

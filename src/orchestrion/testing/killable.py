@@ -1,4 +1,4 @@
-"""A process that plays one crash scenario on a project folder, to be killed: python -m orchestrion.testing.killable FOLDER NAME ADDRESS.
+"""A process that plays one crash scenario on a project folder, to be killed: `Process(play_scenario, FOLDER, NAME, ADDRESS)`.
 
 Played to the end, it prints the run's status and output as JSON.
 """
@@ -30,5 +30,5 @@ async def main(folder: str, name: str, address: str) -> None:
     sys.stdout.write(json.dumps({"status": run.status, "output": run.output, "problem": run.problem}))
 
 
-if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], sys.argv[2], sys.argv[3])
+def play_scenario(folder: str, name: str, address: str) -> None:
+    anyio.run(main, folder, name, address)

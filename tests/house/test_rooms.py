@@ -3,7 +3,8 @@
 import ast
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence, Set
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,23 +60,28 @@ def allowed(file: Path, homes: set[str]) -> bool:
     return any(place(file) == home or place(file).startswith(home + "/") for home in homes)
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
+@cache
+def imports(tree: ast.AST) -> Sequence[str]:
+    found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            found.append(node.module)
+    return found
 
 
-def names(tree: ast.AST) -> Iterator[str]:
+@cache
+def names(tree: ast.AST) -> Set[str]:
+    found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
-            yield node.id
+            found.add(node.id)
         elif isinstance(node, ast.Attribute):
-            yield node.attr
-            yield ast.unparse(node)
+            found |= {node.attr, ast.unparse(node)}
         elif isinstance(node, ast.alias):
-            yield node.name
+            found.add(node.name)
+    return found
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -113,13 +119,13 @@ def test_rooms_know_of_each_other_only_what_is_exported() -> None:
 
 def test_databases_are_opened_in_few_places() -> None:
     openers = {"create_engine", "create_async_engine", "sqlite3.connect"}
-    found = {place(file) for file, tree in TREES.items() if openers & {*names(tree)} and not allowed(file, OPENING)}
+    found = {place(file) for file, tree in TREES.items() if openers & names(tree) and not allowed(file, OPENING)}
 
     assert not found
 
 
 def test_only_the_engines_gate_gives_permits() -> None:
-    found = {place(file) for file, tree in TREES.items() if "permitted" in {*names(tree)}}
+    found = {place(file) for file, tree in TREES.items() if "permitted" in names(tree)}
 
     assert {at for at in found if not at.startswith("engine/")} == {"core/__init__.py"}
 

@@ -8,8 +8,8 @@ import pytest
 
 from orchestrion.testing.simulation import simulate, told
 
-IN_EVERY_TEST = range(2_000)
-SOAK = range(2_000, 102_000)
+IN_EVERY_TEST = range(1_000)
+SOAK = range(1_000, 102_000)
 SHARDS = 8
 
 

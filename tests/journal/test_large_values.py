@@ -3,11 +3,12 @@
 import tracemalloc
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orchestrion.core import BugError, Datum, Json, LeafContext, Outcome, Put, RunStatus, SystemClock
+from orchestrion.core import BugError, Datum, EntryStatus, Json, LeafContext, Outcome, Put, RunStatus, SystemClock
 from orchestrion.expressions import Expressions
 from orchestrion.journal import DurableJournal
 from orchestrion.store import Store
@@ -56,6 +57,22 @@ async def test_what_is_written_can_be_had_again_from_the_store(tmp_path: Path) -
         written = journal.write("run-1", 1, [Put(a_leaf("/small", "y")), Put(a_leaf("/large", LARGE))])
         await written
         assert [(entry.key, entry.output, entry.task) for entry in written.kept] == [("/large", LARGE, "/do/0/call")]
+
+
+async def test_a_large_input_is_neither_read_nor_written_again_with_the_outcome(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (journal, store):
+        await begun(journal, HandClock())
+        intent = replace(a_leaf("/call", None), status=EntryStatus.INTENT, input=LARGE, why={"long": LARGE})
+        written = journal.write("run-1", 1, [Put(intent)])
+        await written
+        (kept,) = written.kept
+        blobs = store.path.with_name("journal.db.blobs")
+        blobs.rename(tmp_path / "elsewhere")
+        await journal.write("run-1", 1, [Put(kept.ended(EntryStatus.COMPLETED, 2.0, output="done"))])
+        assert not blobs.exists()
+        (tmp_path / "elsewhere").rename(blobs)
+        (entry,) = await journal.entries("run-1")
+    assert (entry.status, entry.input, entry.output, entry.why) == ("completed", LARGE, "done", {"long": LARGE})
 
 
 async def test_a_run_that_passes_large_values_holds_only_those_in_hand(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ async def perform_leaf(
         intent = begin(await decide_and_wait(effects, gate, invocation, nature, begin))
         if nature.effect == "write":
             await walk.commit(Put(intent))
+            intent = walk.entries[key]  # where its input is large, the store has it now
     return await _perform(effects, intent, lambda: perform(digest))
 
 

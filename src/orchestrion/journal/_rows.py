@@ -24,7 +24,7 @@ from orchestrion.core import (
 from orchestrion.store import Blobs
 
 from ._rules import require_bytes
-from ._stored import Reference, StoredEntry
+from ._stored import Reference, StoredEntry, held_by
 
 INLINE = 256 * 1024
 """Bytes of JSON text that stay in the row; what is larger goes to the blobs."""
@@ -67,6 +67,10 @@ class Large:
             return content.decode()
         digest = hashlib.sha256(content).hexdigest()
         self.contents[digest] = content
+        return self.refer(digest)
+
+    def refer(self, digest: str) -> str:
+        """The reference to a value that is kept already."""
         self.digests.append(digest)
         return _BLOB + digest
 
@@ -112,18 +116,24 @@ def late_row(run_id: str, entry: Entry, large: Large) -> Row:
 def _record(entry: Entry, epoch: int, large: Large) -> Row:
     """`_value_` and the tests for None are there for speed: this is done for every step."""
     text, what = large.text, entry.key
+    if type(entry) is StoredEntry:
+        given, output, why = (_column(entry, name, large) for name in _LAZY)
+    else:
+        given = None if entry.input is None else text(entry.input, what)
+        output = None if entry.output is None else text(entry.output, what)
+        why = None if entry.why is None else text(entry.why, what)
     return (
         entry.kind._value_,
         entry.status._value_,
         entry.task,
         entry.function,
         entry.digest,
-        None if entry.input is None else text(entry.input, what),
-        None if entry.output is None else text(entry.output, what),
+        given,
+        output,
         None if entry.problem is None else text(entry.problem, what),
         None if entry.labels is None else text(entry.labels, what),
         None if entry.decision is None else text(entry.decision, what),
-        None if entry.why is None else text(entry.why, what),
+        why,
         None if entry.cost is None else text(entry.cost, what),
         entry.model,
         None if entry.versions is None else text(entry.versions, what),
@@ -133,6 +143,12 @@ def _record(entry: Entry, epoch: int, large: Large) -> Row:
         epoch,
         large.row_digests() if large.digests else None,
     )
+
+
+def _column(entry: StoredEntry, name: str, large: Large) -> str | None:
+    """A value that is in the store already is referred to, and neither read nor written again."""
+    held = held_by(entry, name)
+    return large.refer(held.digest) if isinstance(held, Reference) else large.text(held, entry.key)
 
 
 def stored_entry(row: Row, fetch: Fetch) -> Entry:

@@ -1,27 +1,36 @@
 """Entries whose large values stay in the store until somebody asks, and do not stay in memory afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from orchestrion.core import Entry, parse
+from orchestrion.core import Entry, EntryStatus, Json, parse
 
 
 class Reference:
     """A large value by its digest."""
 
-    __slots__ = ("_digest", "_fetch")
+    __slots__ = ("_fetch", "digest")
 
     def __init__(self, digest: str, fetch: Callable[[str], bytes]) -> None:
-        self._digest = digest
+        self.digest = digest
         self._fetch = fetch
 
     def load(self) -> Any:
         """The value, read anew. Raises: BugError `blob-missing`, `blob-damaged`."""
-        return parse(self._fetch(self._digest))
+        return parse(self._fetch(self.digest))
+
+
+_SLOTS: dict[str, Any] = {name: getattr(Entry, name) for name in ("input", "output", "why")}
+
+
+def held_by(entry: Entry, name: str) -> Any:
+    """What an entry holds for its input, output or reasons: the value, or the reference to it."""
+    return _SLOTS[name].__get__(entry)
 
 
 def _by_reference(name: str) -> Any:
-    slot: Any = getattr(Entry, name)
+    slot = _SLOTS[name]
 
     def value(entry: Entry) -> Any:
         held = slot.__get__(entry)
@@ -38,3 +47,29 @@ class StoredEntry(Entry):
     input = _by_reference("input")
     output = _by_reference("output")
     why = _by_reference("why")
+
+    def ended(
+        self,
+        status: EntryStatus,
+        at: float,
+        *,
+        output: Json = None,
+        labels: Mapping[str, Sequence[str]] | None = None,
+        problem: Json = None,
+        why: Json = None,
+        cost: Json = None,
+        model: str | None = None,
+    ) -> Entry:
+        """The entry with its outcome; its input is not read for that."""
+        return replace(
+            self,
+            status=status,
+            ended_at=at,
+            input=held_by(self, "input"),
+            output=output,
+            labels=labels,
+            problem=problem,
+            why=held_by(self, "why") if why is None else why,
+            cost=cost,
+            model=model,
+        )

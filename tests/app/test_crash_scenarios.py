@@ -1,6 +1,7 @@
 """Twenty-one workflows with counted effects, killed between every pair of journal writes."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ async def test_same_outcome_and_effects_once(scenario: Scenario, tmp_path: Path,
             assert server.effects() == scenario.effects
             at, killed = 1, True
             while killed:
-                for moment in moments if every else [chance.choice(moments)]:
+                tried: Sequence[Moment] = moments if every else [chance.choice(moments)]
+                for moment in tried:
                     server.forget()
                     mortal = dying(at, moment)
                     run = await play_with_crash(rooms, scenario, server, mortal)

@@ -56,9 +56,7 @@ async def leave_accepted(count: int) -> None:
         document = app.checked.shelf.named("examples/hello")
         for _ in range(count):
             value: dict[str, Json] = {"name": "Ana"}
-            run = await app.workflows.pin(
-                document, run_id=new_id(), value=value, labels={}, versions=app.checked.versions()
-            )
+            run = await app.workflows.pin(document, run_id=new_id(), value=value, labels={}, versions={})
             await app.journal.start(run)
 
 

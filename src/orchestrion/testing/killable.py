@@ -1,4 +1,4 @@
-"""A process that plays one crash scenario on a project folder, to be killed: `Process(play_scenario, FOLDER, NAME, ADDRESS)`.
+"""A process that plays one crash scenario on a project folder, to be killed: python -m orchestrion.testing.killable FOLDER NAME ADDRESS.
 
 Played to the end, it prints the run's status and output as JSON.
 """
@@ -32,3 +32,7 @@ async def main(folder: str, name: str, address: str) -> None:
 
 def play_scenario(folder: str, name: str, address: str) -> None:
     anyio.run(main, folder, name, address)
+
+
+if __name__ == "__main__":
+    play_scenario(*sys.argv[1:])

@@ -6,11 +6,8 @@ from ._counting_server import CountingServer, counting_server
 from ._crash import CrashingJournal, Moment
 from ._ears import Desk, desk
 from ._killing import play, play_with_crash, write_project
-
 from ._packages import Packages, packages_in
-
 from ._processes import Process, start_command
-
 from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
 from ._serving import serving

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from ._knowledge import knowledge_of
     from ._process import run_process
     from ._project import Checked, routers_of
-    from ._release import WORKING, Released, changes_between, registry_of, release, resolve, roll_back
+    from ._release import (
+        WORKING,
+        Released,
+        changes_between,
+        oversight_of,
+        put_on_trial,
+        registry_of,
+        release,
+        resolve,
+        roll_back,
+    )
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._rooms import Rooms, open_rooms
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
@@ -57,9 +67,11 @@ __all__ = [
     "open_journal",
     "open_rooms",
     "open_rows",
+    "oversight_of",
     "pause",
     "planned_on",
     "predictor_source",
+    "put_on_trial",
     "registry_of",
     "rehearse",
     "release",
@@ -99,7 +111,18 @@ _HOMES = {
     "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
     **dict.fromkeys(
-        ("WORKING", "Released", "changes_between", "registry_of", "release", "resolve", "roll_back"), "_release"
+        (
+            "WORKING",
+            "Released",
+            "changes_between",
+            "oversight_of",
+            "put_on_trial",
+            "registry_of",
+            "release",
+            "resolve",
+            "roll_back",
+        ),
+        "_release",
     ),
     **dict.fromkeys(("keep_retaining", "retain", "retention_of", "vacuum_store"), "_retention"),
 }

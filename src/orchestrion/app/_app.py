@@ -28,12 +28,13 @@ from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import DurableJournal
 from orchestrion.models import Audience, Listener, Routers, Slots
 from orchestrion.project import Project
-from orchestrion.registry import Registry
+from orchestrion.registry import Registry, Rollouts
 from orchestrion.spec import Document
 
 from ._capture import capture
 from ._journals import Mode, StandBy, open_journal
 from ._project import Checked
+from ._rollouts import Oversight, stopped
 from ._rooms import Rooms, open_rooms
 from ._telemetry import observing
 from ._triggers import Triggers
@@ -78,13 +79,18 @@ class App:
         """
         document = chosen if isinstance(chosen, Document) else chosen.document
         require_input(document, value)
+        run_id = new_id()
         if isinstance(chosen, Document):
             chosen = await self.versions.working(chosen, subject)
+        elif chosen.follows is not None:
+            chosen = await self.versions.choose(chosen.follows, subject, value=value, key=start_key or run_id)
+            if chosen.document is not document:
+                require_input(chosen.document, value)
         run = await self.workflows.pin(
-            document,
-            run_id=new_id(),
+            chosen.document,
+            run_id=run_id,
             value=value,
-            labels=input_labels(document),
+            labels=input_labels(chosen.document),
             versions=chosen.versions,
         )
         return await self.engine.start(replace(run, start_key=start_key, batch=batch, row=row, subject=subject))
@@ -236,10 +242,12 @@ async def conduct(
                 express=mode == "express",
             )
 
+        oversight = Oversight(Rollouts(durable, clock), journal, rooms.shared.expressions, clock) if durable else None
         versions = Versions(
             rooms,
             await asyncio.to_thread(capture, project, rooms.checked, rooms.catalog),
             registry=Registry(durable, clock) if durable is not None else None,
+            oversight=oversight,
             make=outside_of,
             stack=stack,
         )
@@ -257,6 +265,8 @@ async def conduct(
         )
         if mode != "join":
             await stack.enter_async_context(engine)
+            if oversight is not None and dry is None:
+                stack.push_async_callback(stopped, asyncio.create_task(oversight.keep_looking()), oversight)
         yield App(
             project=project,
             checked=rooms.checked,

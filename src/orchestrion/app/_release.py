@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrion.core import UserError
-from orchestrion.registry import PRODUCTION, Bundle, Change, Move, Registry, differences, short
+from orchestrion.oversight import Plan
+from orchestrion.registry import PRODUCTION, Bundle, Change, Move, Registry, Rollout, differences, short
 
 from ._app import App
+from ._rollouts import Oversight
 
 WORKING = "working"
 """How the project's files as they are now are called beside aliases and digests."""
@@ -82,6 +84,32 @@ async def release(app: App, bundle: Bundle, alias: str, *, by: str, why: str) ->
     app.versions.refresh()
     changes = await changes_between(app, before, bundle) if before is not None else []
     return Released(move=move, changes=changes, in_flight=await registry.in_flight(bundle.workflow))
+
+
+async def put_on_trial(app: App, candidate: Bundle, plan: Plan, *, by: str) -> Rollout:
+    """Give a version a part of the new runs, beside the one in production, until its verdict.
+
+    Raises: UserError `nothing-deployed`, `rollout-running`, `nothing-differs`.
+    """
+    registry = registry_of(app)
+    last = await registry.alias(candidate.workflow, PRODUCTION)
+    if last is None:
+        raise UserError(
+            "nothing-deployed",
+            f"No version of {candidate.workflow!r} is deployed: there is none to compare with.",
+            hint=f"orchestrion deploy {candidate.workflow}, without --canary.",
+        )
+    control = (await registry.find(last.bundle)).bundle
+    begun = await oversight_of(app).rollouts.begin(candidate, control, plan.to_json(), by=by)
+    app.versions.refresh()
+    return begun
+
+
+def oversight_of(app: App) -> Oversight:
+    """Raises: UserError `version-unkept` where nothing is kept."""
+    if app.versions.oversight is None:
+        raise UserError("version-unkept", "Nothing is kept here, so there are no rollouts.")
+    return app.versions.oversight
 
 
 async def roll_back(app: App, workflow: str, to: str | None, *, by: str, why: str) -> Released:

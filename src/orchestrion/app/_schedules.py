@@ -41,11 +41,12 @@ def scheduler_of(app: App, on_fired: Callable[[Fired], None]) -> Scheduler:
 
 async def _pinned(app: App, document: Document, run_id: str, at: float) -> Run:
     subject = f"Schedule::{document.id}"
-    chosen = await app.versions.choose(document.id, subject)
+    value = _scheduled(document).input_at(at)
+    chosen = await app.versions.choose(document.id, subject, value=value, key=run_id)
     run = await app.workflows.pin(
         chosen.document,
         run_id=run_id,
-        value=_scheduled(document).input_at(at),
+        value=value,
         labels=input_labels(chosen.document),
         versions=chosen.versions,
     )

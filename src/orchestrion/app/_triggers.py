@@ -59,10 +59,11 @@ class Triggers:
             given = started.input(events)
             names = fingerprint([[event.source, event.id] for event in events])
             subject = f"Event::{events[-1].type}"
-            chosen = await self._versions.choose(document.id, subject)
+            run_id = new_id()
+            chosen = await self._versions.choose(document.id, subject, value=given.value, key=run_id)
             run = await self._workflows.pin(
                 chosen.document,
-                run_id=new_id(),
+                run_id=run_id,
                 value=given.value,
                 labels=merge_labels([given.labels, input_labels(chosen.document)]),
                 versions=chosen.versions,

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import cast
 
 from orchestrion.core import Json, Run, UserError
 from orchestrion.engine import Outside
-from orchestrion.registry import PRODUCTION, Bundle, Move, Registry, bundle_of
+from orchestrion.registry import PRODUCTION, Bundle, Move, Registry, Rollout, bundle_of
 from orchestrion.spec import Document
 
 from ._capture import Captured
 from ._origin import origin_of
 from ._pinned import pinned_project
+from ._rollouts import Oversight
 from ._rooms import Rooms, read_rooms
 
 FRESH_S = 0.5
@@ -29,6 +31,8 @@ class Chosen:
     document: Document
     versions: Json
     """As the run records it: the digest of its bundle, and how that was chosen."""
+    follows: str | None = None
+    """The workflow whose production version this is: each of several runs may get another one while a rollout is under way."""
 
 
 class Versions:
@@ -40,11 +44,13 @@ class Versions:
         captured: Mapping[str, Captured],
         *,
         registry: Registry | None,
+        oversight: Oversight | None,
         make: Make,
         stack: AsyncExitStack,
     ) -> None:
         self.registry = registry
         """None where nothing is kept: then there are the working files only."""
+        self.oversight = oversight
         self._rooms = rooms
         self._make = make
         self._stack = stack
@@ -54,6 +60,7 @@ class Versions:
         self._origin: str | None = None
         self._pinned: dict[str, asyncio.Task[tuple[Rooms, Outside]]] = {}
         self._aliases: Mapping[tuple[str, str], Move] = {}
+        self._running: Mapping[str, Rollout] = {}
         self._aliases_at = float("-inf")
 
     async def working(self, document: Document, by: str | None) -> Chosen:
@@ -69,17 +76,25 @@ class Versions:
         """Whether it is one of the working files."""
         return document.digest in self._captured
 
-    async def choose(self, workflow: str, by: str | None) -> Chosen:
+    async def choose(self, workflow: str, by: str | None, *, value: Json = None, key: str = "") -> Chosen:
         """The version a new run of a workflow gets: where `production` points; until it points anywhere, the working files.
+
+        While a rollout is under way, `value` (the run's input) and `key` (its own) say whether it is the candidate.
 
         Raises: UserError `unknown-workflow`, `ambiguous-workflow`.
         """
         move = await self._production(workflow)
         if move is None:
             return await self.working(self._rooms.checked.shelf.named(workflow), by)
-        rooms, _ = await self._at(move.bundle)
+        bundle, versions = move.bundle, {"bundle": move.bundle, "alias": PRODUCTION}
+        rollout = self._running.get(move.workflow)
+        if rollout is not None and self.oversight is not None and key:
+            side = await self.oversight.side(rollout, value, key)
+            bundle = rollout.candidate if side == "candidate" else rollout.control
+            versions = {"bundle": bundle, "rollout": rollout.id, "side": side}
+        rooms, _ = await self._at(bundle)
         document = rooms.checked.shelf.named(move.workflow)
-        return Chosen(document=document, versions={"bundle": move.bundle, "alias": PRODUCTION})
+        return Chosen(document=document, versions=cast("Json", versions), follows=move.workflow)
 
     async def version(self, bundle: Bundle) -> Chosen:
         """A certain version. Raises: UserError `unknown-version`, `unreadable-version`."""
@@ -110,6 +125,8 @@ class Versions:
         """(workflow, alias) → its last move, at most half a second old."""
         clock = self._rooms.shared.clock
         if self.registry is not None and clock.monotonic() - self._aliases_at > FRESH_S:
+            if self.oversight is not None:
+                self._running = await self.oversight.rollouts.running()
             self._aliases = {(move.workflow, move.alias): move for move in await self.registry.aliases()}
             self._aliases_at = clock.monotonic()
         return self._aliases

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ._ai import knowledge, models, predictor, router, sessions
-from ._management import deploy, rollback, versions
+from ._management import deploy, rollback, rollouts, versions
 from ._options import (
     HERE,
     As,
@@ -45,6 +45,7 @@ app.add_typer(approvals, name="approvals")
 app.add_typer(events, name="events")
 app.add_typer(schedules, name="schedules")
 app.add_typer(versions, name="versions")
+app.add_typer(rollouts, name="rollouts")
 app.command()(deploy)
 app.command()(rollback)
 app.add_typer(models, name="models")

@@ -1,4 +1,4 @@
-"""Commands about versions of workflows: what they are made of, and which one new runs get."""
+"""Commands about versions of workflows: what they are made of, which one new runs get, and which are on trial."""
 
 from typing import Annotated
 
@@ -9,6 +9,8 @@ from ._options import HERE, As, Json, Project
 versions = typer.Typer(
     help="What runs are made of: every version that was kept, and what changed.", no_args_is_help=True
 )
+
+rollouts = typer.Typer(help="Versions on trial beside the one in production.", no_args_is_help=True)
 
 Version = Annotated[
     str, typer.Argument(help="The beginning of its digest, an alias, or `working`: the files.", metavar="VERSION")
@@ -62,14 +64,83 @@ def deploy(
     version: Annotated[str, typer.Option("--version", help="Which version.", metavar="VERSION")] = "working",
     alias: Annotated[str, typer.Option(help="Which alias to move.", metavar="NAME")] = "production",
     why: Why = "",
+    canary: Annotated[
+        str | None,
+        typer.Option(help="Only this part of new runs, on trial: 10%, or 10%,25%,50% to raise it.", metavar="SHARE"),
+    ] = None,
+    seconds: Annotated[float | None, typer.Option("--max-seconds", help="Canary: a longer run is a loss.")] = None,
+    usd: Annotated[float | None, typer.Option("--max-usd", help="Canary: a dearer run is a loss.")] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="Canary: what else is a loss, in jq over {status, input, output, seconds, usd, denied, asked}."
+        ),
+    ] = None,
+    violation: Annotated[
+        str | None, typer.Option(help="Canary: what takes it back at once, in jq over the same.", metavar="JQ")
+    ] = None,
+    sticky: Annotated[
+        str | None,
+        typer.Option(help="Canary: who keeps one version: a JSON pointer into the input.", metavar="POINTER"),
+    ] = None,
+    stratum: Annotated[
+        str | None, typer.Option(help="Canary: what is compared with its like: a JSON pointer.", metavar="POINTER")
+    ] = None,
     user: As = None,
     project: Project = HERE,
     as_json: Json = False,
 ) -> None:
-    """Make a version the one that new runs get. Runs under way keep theirs."""
+    """Make a version the one that new runs get. Runs under way keep theirs.
+
+    With --canary it gets a part of them, beside the one in production, until it has shown that it is no worse and is promoted, or
+    that it is and is taken back: by itself, while runs are started.
+    """
+    if canary is not None:
+        from ._rollouts import begin
+
+        told = {
+            "seconds": seconds,
+            "usd": usd,
+            "loss": loss,
+            "violation": violation,
+            "sticky": sticky,
+            "stratum": stratum,
+        }
+        begin(workflow, version, canary, told, project=project, user=user, as_json=as_json)
     from ._versions import deploy
 
     deploy(workflow, version, alias, why, project=project, user=user, as_json=as_json)
+
+
+RolloutId = Annotated[str, typer.Argument(help="A rollout's id, or its beginning.", metavar="ROLLOUT")]
+
+
+@rollouts.command("list")
+def rollouts_list(
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Versions on trial, and how earlier trials ended."""
+    from ._rollouts import list_rollouts
+
+    list_rollouts(limit, project=project, as_json=as_json)
+
+
+@rollouts.command("show")
+def rollouts_show(rollout: RolloutId, project: Project = HERE, as_json: Json = False) -> None:
+    """One trial: what differs, how both versions did, and what follows."""
+    from ._rollouts import show_rollout
+
+    show_rollout(rollout, project=project, as_json=as_json)
+
+
+@rollouts.command("stop")
+def rollouts_stop(rollout: RolloutId, user: As = None, project: Project = HERE, as_json: Json = False) -> None:
+    """End a trial without a verdict: new runs get the version in production."""
+    from ._rollouts import stop_rollout
+
+    stop_rollout(rollout, project=project, user=user, as_json=as_json)
 
 
 def rollback(

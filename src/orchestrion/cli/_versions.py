@@ -47,7 +47,7 @@ def list_versions(workflow: str | None, limit: int, *, project: Path, as_json: b
 def show_version(name: str, workflow: str | None, *, project: Path, as_json: bool) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
-            app = await _open(stack, project)
+            app = await app_of(stack, project)
             bundle = await resolve(app, name, workflow)
             registry = registry_of(app)
             kept = await registry.find(bundle.digest)
@@ -65,13 +65,13 @@ def show_version(name: str, workflow: str | None, *, project: Path, as_json: boo
                 }
             )
             return COMPLETED
-        _say(f"{bundle.workflow} {bundle.version}  {bundle.digest}")
-        _say(f"  kept {_when(kept.created_at)} for {kept.created_by}{f', from {kept.source}' if kept.source else ''}")
+        say(f"{bundle.workflow} {bundle.version}  {bundle.digest}")
+        say(f"  kept {when(kept.created_at)} for {kept.created_by}{f', from {kept.source}' if kept.source else ''}")
         for move in moves:
-            _say(f"  {move.alias} since {_when(move.at)}, by {move.by}{f': {move.why}' if move.why else ''}")
-        _say(f"  {in_flight} run{'s' if in_flight != 1 else ''} under way with it")
+            say(f"  {move.alias} since {when(move.at)}, by {move.by}{f': {move.why}' if move.why else ''}")
+        say(f"  {in_flight} run{'s' if in_flight != 1 else ''} under way with it")
         for piece, digest in bundle.pieces.items():
-            _say(f"  {short(digest)}  {piece}")
+            say(f"  {short(digest)}  {piece}")
         return COMPLETED
 
     execute(work, as_json=as_json)
@@ -80,16 +80,16 @@ def show_version(name: str, workflow: str | None, *, project: Path, as_json: boo
 def diff_versions(before: str, after: str, workflow: str | None, *, project: Path, as_json: bool) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
-            app = await _open(stack, project)
+            app = await app_of(stack, project)
             first, second = await resolve(app, before, workflow), await resolve(app, after, workflow)
             changes = await changes_between(app, first, second)
         if as_json:
             versions: Json = {"before": first.digest, "after": second.digest}
             print_json({**versions, "changes": [_change_json(change) for change in changes]})
             return COMPLETED
-        _say(f"{short(first.digest)} → {short(second.digest)}  {second.workflow}")
-        for line in _lines(changes) or ["Nothing differs."]:
-            _say(line)
+        say(f"{short(first.digest)} → {short(second.digest)}  {second.workflow}")
+        for line in lines_of(changes) or ["Nothing differs."]:
+            say(line)
         return COMPLETED
 
     execute(work, as_json=as_json)
@@ -100,7 +100,7 @@ def deploy(
 ) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
-            app = await _open(stack, project)
+            app = await app_of(stack, project)
             bundle = await resolve(app, version, workflow, user_name(user))
             done = await release(app, bundle, alias, by=user_name(user), why=why)
         _tell(done, as_json=as_json)
@@ -112,7 +112,7 @@ def deploy(
 def rollback(workflow: str, to: str | None, why: str, *, project: Path, user: str | None, as_json: bool) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
-            app = await _open(stack, project)
+            app = await app_of(stack, project)
             done = await roll_back(app, workflow, to, by=user_name(user), why=why)
         _tell(done, as_json=as_json)
         return COMPLETED
@@ -120,7 +120,7 @@ def rollback(workflow: str, to: str | None, why: str, *, project: Path, user: st
     execute(work, as_json=as_json)
 
 
-async def _open(stack: AsyncExitStack, project: Path) -> App:
+async def app_of(stack: AsyncExitStack, project: Path) -> App:
     """The app; it only joins where another process advances the runs."""
     try:
         return await stack.enter_async_context(open_app(project))
@@ -160,7 +160,7 @@ def _tell(done: Released, *, as_json: bool) -> None:
         return
     err.print(f"[green]✓[/] {move.alias} of {move.workflow} is {short(move.bundle)} now", end="")
     err.print(f" (before: {short(move.before)})" if move.before else "", markup=False)
-    for line in _lines(done.changes):
+    for line in lines_of(done.changes):
         err.print(f"  {line}", markup=False)
     for bundle, count in staying.items():
         runs = "run under way stays" if count == 1 else "runs under way stay"
@@ -169,7 +169,8 @@ def _tell(done: Released, *, as_json: bool) -> None:
         err.print("  New runs get it, whoever starts them; `orchestrion run FILE` runs the working files.")
 
 
-def _lines(changes: Sequence[Change]) -> list[str]:
+def lines_of(changes: Sequence[Change]) -> list[str]:
+    """One line a change."""
     return [str(change) for change in changes]
 
 
@@ -185,7 +186,7 @@ def _table(kept: Sequence[Kept], pointing: Mapping[str, Sequence[str]], since: M
             named.append(f"\n  ← {alias}", style="bold")
         told = Text(summary(since[each.bundle.digest]) if each.bundle.digest in since else "the first one listed")
         told.append(f"\n{each.created_by}{f', {each.source[:16]}' if each.source else ''}", style="dim")
-        table.add_row(named, f"{each.bundle.workflow} {each.bundle.version}", _when(each.created_at), told)
+        table.add_row(named, f"{each.bundle.workflow} {each.bundle.version}", when(each.created_at), told)
     return table
 
 
@@ -222,9 +223,9 @@ def _pointing(bundle: Bundle, aliases: Sequence[Move]) -> list[str]:
     return [move.alias for move in aliases if move.bundle == bundle.digest and move.workflow == bundle.workflow]
 
 
-def _when(at: float) -> str:
+def when(at: float) -> str:
     return iso(at)[:16].replace("T", " ")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     out.print(line, markup=False, soft_wrap=True)

@@ -20,15 +20,18 @@ print(in_words(comparison.verdict))
 from ._assign import Side, assign
 from ._comparison import Comparison, Pair, Promote, RollBack, RolloutVerdict, Rule, Standing, Undecided
 from ._matching import Conversation, Matched, Matching
+from ._plan import Facts, Plan
 from ._wealth import Wealth
 from ._words import in_words
 
 __all__ = [
     "Comparison",
     "Conversation",
+    "Facts",
     "Matched",
     "Matching",
     "Pair",
+    "Plan",
     "Promote",
     "RollBack",
     "RolloutVerdict",

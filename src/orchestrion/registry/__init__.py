@@ -1,8 +1,9 @@
-"""Immutable versions by content digest, and the aliases that point at them."""
+"""Immutable versions by content digest, the aliases that point at them, and the rollouts that put new ones on trial."""
 
 from ._bundle import Bundle, bundle_of, short
 from ._diff import Change, differences, summary
 from ._registry import PRODUCTION, Kept, Move, Registry, move_alias
+from ._rollouts import Rollout, Rollouts, RolloutStatus, TrialRun
 
 __all__ = [
     "PRODUCTION",
@@ -11,6 +12,10 @@ __all__ = [
     "Kept",
     "Move",
     "Registry",
+    "Rollout",
+    "RolloutStatus",
+    "Rollouts",
+    "TrialRun",
     "bundle_of",
     "differences",
     "move_alias",

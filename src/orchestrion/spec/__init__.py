@@ -49,7 +49,7 @@ from ._model import (
 )
 from ._read import Reading, read
 from ._schema import Schema, Violation
-from ._source import Finding, Source, finding_at, to_json
+from ._source import Finding, Source, finding_at, steps_of, to_json
 from ._template import Expression, Template, TemplateNode, compile_expression, compile_template, pointer_step
 from ._workflow_schema import workflow_schema
 from ._yaml import parse as parse_yaml
@@ -125,6 +125,7 @@ __all__ = [
     "pointer_step",
     "read",
     "read_function",
+    "steps_of",
     "to_json",
     "workflow_schema",
 ]

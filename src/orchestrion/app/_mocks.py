@@ -10,7 +10,7 @@ from orchestrion.agents import AgentDefinition
 from orchestrion.core import ERROR_TYPES, Json, Problem, UserError
 from orchestrion.engine import Mock
 from orchestrion.project import BadProject
-from orchestrion.spec import CallTask, Document, Finding, Source, finding_at, parse_yaml, pointer_step, to_json
+from orchestrion.spec import CallTask, Document, Finding, Source, finding_at, parse_yaml, pointer_step
 
 _STATUS: Mapping[str, int] = {
     "authentication": 401,
@@ -74,18 +74,37 @@ def read_mocks(
     source, findings = parse_yaml(text, file=str(file))
     if source is None or findings:
         raise BadProject(findings)
-    value = to_json(source.root)
-    if not isinstance(value, Mapping):
-        hint = "Write `taskName: { output: … }`."
-        raise BadProject([finding_at(source, "", "bad-mock", "A mock file is an object.", hint=hint)])
-    findings = list(_unknown(source, value, set(_mockable(documents, agents))))
-    try:
-        found = _ANSWERS.validate_python({name: each if _several(each) else [each] for name, each in value.items()})
-    except ValidationError as error:
-        findings += _misread(source, value, error)
-        raise BadProject(sorted(findings, key=lambda each: (each.line, each.column))) from None
+    mocks, findings = mocks_at(source, "", documents, agents)
     if findings:
         raise BadProject(findings)
+    return mocks
+
+
+def mocks_at(
+    source: Source, pointer: str, documents: Iterable[Document], agents: Mapping[str, AgentDefinition]
+) -> tuple[dict[str, Sequence[Mock]], list[Finding]]:
+    """The answers that stand at a place of a document, and everything that is wrong with them."""
+    value = source.at(pointer)
+    if not isinstance(value, Mapping):
+        hint = "Write `taskName: { output: … }`."
+        what = "A mock file is" if not pointer else "`mocks` is"
+        return {}, [finding_at(source, pointer, "bad-mock", f"{what} an object.", hint=hint)]
+    findings = list(_unknown(source, pointer, value, set(_mockable(documents, agents))))
+    try:
+        found = _read(value)
+    except ValidationError as error:
+        findings += _misread(source, pointer, value, error)
+        return {}, sorted(findings, key=lambda each: (each.line, each.column))
+    return found, findings
+
+
+def mocks_of(value: Mapping[str, Json]) -> dict[str, Sequence[Mock]]:
+    """Answers that were found sound before."""
+    return _read(value)
+
+
+def _read(value: Mapping[str, Json]) -> dict[str, Sequence[Mock]]:
+    found = _ANSWERS.validate_python({name: each if _several(each) else [each] for name, each in value.items()})
     return {name: [answer.mock for answer in answers] for name, answers in found.items()}
 
 
@@ -93,12 +112,12 @@ def _several(value: Json) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
-def _misread(source: Source, value: Mapping[str, Json], error: ValidationError) -> Iterator[Finding]:
+def _misread(source: Source, at: str, value: Mapping[str, Json], error: ValidationError) -> Iterator[Finding]:
     for each in error.errors(include_url=False, include_input=False):
         name, *steps = each["loc"]
         if steps and not _several(value.get(str(name))):
             steps = steps[1:]
-        pointer = "".join(pointer_step(str(step)) for step in (name, *steps))
+        pointer = at + "".join(pointer_step(str(step)) for step in (name, *steps))
         match each["type"]:
             case "extra_forbidden":
                 message = f"{str(steps[-1])!r} is not known here."
@@ -124,10 +143,10 @@ def _mockable(documents: Iterable[Document], agents: Mapping[str, AgentDefinitio
                 yield from (f"{name}/{inner}" for name in (task.name, task.pointer) for inner in sorted(inside))
 
 
-def _unknown(source: Source, value: Mapping[str, Json], known: set[str]) -> Iterator[Finding]:
+def _unknown(source: Source, at: str, value: Mapping[str, Json], known: set[str]) -> Iterator[Finding]:
     for name in value:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "Name a task, or a tool of an agent as `task/tool`."
             message = f"There is no task or tool {name!r} that could be mocked."
-            yield finding_at(source, pointer_step(name), "unknown-mock", message, hint=hint, key=True)
+            yield finding_at(source, at + pointer_step(name), "unknown-mock", message, hint=hint, key=True)

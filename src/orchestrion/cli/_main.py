@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ._ai import knowledge, models, predictor, router, sessions
-from ._management import deploy, rollback, rollouts, versions
+from ._management import deploy, evaluate, rollback, rollouts, versions
 from ._options import (
     HERE,
     As,
@@ -48,6 +48,7 @@ app.add_typer(versions, name="versions")
 app.add_typer(rollouts, name="rollouts")
 app.command()(deploy)
 app.command()(rollback)
+app.command()(evaluate)
 app.add_typer(models, name="models")
 app.add_typer(sessions, name="sessions")
 app.add_typer(router, name="router")

@@ -157,3 +157,25 @@ def rollback(
     from ._versions import rollback
 
     rollback(workflow, to, why, project=project, user=user, as_json=as_json)
+
+
+def evaluate(
+    name: Annotated[
+        str | None, typer.Argument(help="A file of the folder `evaluations`; the only one by default.", metavar="NAME")
+    ] = None,
+    version: Annotated[str, typer.Option("--version", help="Which version.", metavar="VERSION")] = "working",
+    against: Annotated[
+        str | None, typer.Option("--against", help="Compare with this version, case by case.", metavar="VERSION")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Try again what is known from before.")] = False,
+    user: As = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """How a version does with many cases, with intervals. Nothing outside is changed. Exit code: 1 below the gate.
+
+    The same command goes on where it was stopped.
+    """
+    from ._evaluate import evaluate_version
+
+    evaluate_version(name, version, against, fresh=fresh, project=project, user=user, as_json=as_json)

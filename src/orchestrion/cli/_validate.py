@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from orchestrion.app import open_rooms
+from orchestrion.app import open_rooms, read_evaluations
 from orchestrion.core import Json, UserError
 from orchestrion.project import BadProject, Project
 from orchestrion.spec import Finding
@@ -36,10 +36,11 @@ async def _findings(path: Path) -> list[Finding]:
             *project.agents,
             *project.teams,
             *project.policies,
+            *project.evaluations,
         }
         files = None if known else [*project.workflows, path.absolute()]
         async with open_rooms(path, workflows=files) as rooms:
-            findings = list(rooms.checked.findings)
+            findings = [*rooms.checked.findings, *read_evaluations(rooms.project, rooms.checked)[1]]
         name = project.relative(path.absolute())
         return findings if path.is_dir() else [finding for finding in findings if finding.file == name]
     except BadProject as error:

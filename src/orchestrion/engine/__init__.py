@@ -3,7 +3,7 @@
 from ._effects import Outside, Workflows
 from ._engine import Engine, Interpret, Limits, Observe
 from ._lifecycle import PREFIX as LIFECYCLE
-from ._mocks import DryRun, Mock, Noted, task_name
+from ._mocks import DryRun, DryRuns, Mock, Noted, task_name
 from ._router import Fit, Routing
 from ._scheduler import LOOK_S, Fired, Planned, Scheduler, upcoming
 from ._semantics import foreign_semantics
@@ -13,6 +13,7 @@ __all__ = [
     "LIFECYCLE",
     "LOOK_S",
     "DryRun",
+    "DryRuns",
     "Engine",
     "Fired",
     "Fit",

@@ -1,6 +1,7 @@
 """Dry runs: the workflow is walked and everything is decided as always, but nothing is performed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import cast
 
@@ -23,6 +24,7 @@ from orchestrion.core import (
     Nature,
     OrchestrionError,
     Outcome,
+    Permit,
     Problem,
     Put,
     Question,
@@ -33,12 +35,13 @@ from orchestrion.core import (
     event_of,
     is_composite,
     output_schema_of,
+    permitted,
 )
 from orchestrion.spec import example_of
 
 from ._effects import Outside, WalkEffects
 from ._leaf import call_of, perform_leaf
-from ._mocks import DryRun, Mock, Noted, task_name
+from ._mocks import DryRun, DryRuns, Mock, Noted, task_name
 from ._walk import Scope, Walk
 
 MOST_ANSWERS = 2_000
@@ -49,7 +52,10 @@ NOT_ASKED = frozenset({"model-not-asked", "description-not-asked"})
 
 
 class DryEffects(WalkEffects):
-    """Effects over one walk of a dry run. Nothing gets a permit, so that even code that lies about itself stays inside."""
+    """Effects over one walk of a dry run. No function gets a permit, so that even code that lies about itself stays inside.
+
+    Only what `DryRun.reads` names gets one, for the moment of that read.
+    """
 
     permits = False
 
@@ -96,32 +102,48 @@ class DryEffects(WalkEffects):
         return await perform_leaf(self, self.outside.gate, invocation, undecided, perform)
 
     def performing(self, leaf: Leaf, invocation: Invocation, nature: Nature) -> Callable[[str], Awaitable[Outcome]]:
-        """Only what touches nothing outside is done."""
+        """Only what touches nothing outside is done, and reads that the dry run names."""
+        perform = super().performing(leaf, invocation, nature)
         if nature.effect == "none":
-            return super().performing(leaf, invocation, nature)
+            return perform
         self._note(invocation, nature)
 
-        async def answer(_: str) -> Outcome:
-            return self._outcome(invocation, leaf, self._dry.mock(invocation.task, _tool(invocation)))
+        async def answer(digest: str) -> Outcome:
+            found = self._dry.mock(invocation.task, _tool(invocation))
+            if found is not None or not self._reads(nature):
+                return self._outcome(invocation, leaf, found)
+            self._count()
+            with self._permitted(invocation):
+                return await perform(digest)
 
         return answer
+
+    def _reads(self, nature: Nature) -> bool:
+        return nature.effect == "read" and self._dry.reads(nature)
+
+    def _permitted(self, invocation: Invocation) -> AbstractContextManager[None]:
+        run = self.walk.run
+        return permitted(Permit(run_id=run.id, key=invocation.key, root_id=run.root_id or run.id))
 
     async def record(
         self, invocation: Invocation, nature: Nature, perform: Callable[[], Awaitable[Outcome]]
     ) -> Outcome:
-        """A playbook answers; a model outside is not asked."""
+        """A playbook answers; a model outside is not asked, unless the dry run names it."""
         if nature.effect == "none":
             return await super().record(invocation, nature, perform)
         self._note(invocation, nature)
 
-        async def refuse() -> Outcome:
+        async def ask() -> Outcome:
+            if self._reads(nature):
+                with self._permitted(invocation):
+                    return await perform()
             raise TransientError(
                 "model-not-asked",
                 f"A dry run does not ask {nature.resource[1]}.",
                 hint=f"Mock what {task_name(invocation.task)!r} gives, or let a playbook stand in for the model.",
             )
 
-        return await super().record(invocation, nature, refuse)
+        return await super().record(invocation, nature, ask)
 
     def _note(self, invocation: Invocation, nature: Nature) -> None:
         name, tool = task_name(invocation.task), _tool(invocation)
@@ -167,8 +189,13 @@ class DryEffects(WalkEffects):
                 found = self._dry.rejection(task, cast("Mapping[str, str]", question.show.value)["action"])
             else:
                 found = self._dry.mock(task)
-            await self.walk.commit(Put(self._asked(key, task, question, found)))
+            if found is not None or self._is_answered(question):
+                await self.walk.commit(Put(self._asked(key, task, question, found)))
         return await super().ask(key, task, question)
+
+    def _is_answered(self, question: Question) -> bool:
+        """Whether a question that no mock speaks of has an answer all the same."""
+        return self._dry.approve is not None if question.kind == "approval" else self._dry.questions
 
     def _asked(self, key: str, task: str, question: Question, found: tuple[str, Mock] | None) -> Entry:
         now = self.walk.clock.now()
@@ -179,7 +206,7 @@ class DryEffects(WalkEffects):
             return replace(entry, status=EntryStatus.FAILED, problem=_simulated(mock.error, name).to_json())
         reason = f"mock {name}" if found else "assumed" if question.kind == "approval" else "the form"
         if question.kind == "approval":
-            verdict = "approved" if mock.rejected is None else "rejected"
+            verdict = "approved" if mock.rejected is None and self._dry.approve is not False else "rejected"
             answer = Answer(verdict=verdict, by=BY, at=now, reason=mock.rejected, binding=question.binding)
         else:
             value = Datum(mock.output if found else example_of(question.form))
@@ -275,9 +302,11 @@ class DryEffects(WalkEffects):
         )
 
 
-def effects_over(walk: Walk, outside: Outside, dry: DryRun | None) -> WalkEffects:
+def effects_over(walk: Walk, outside: Outside, dry: DryRuns | None) -> WalkEffects:
     """What a walk from its root is given."""
-    return WalkEffects(walk, outside, walk.root) if dry is None else DryEffects(walk, outside, walk.root, dry)
+    if dry is None:
+        return WalkEffects(walk, outside, walk.root)
+    return DryEffects(walk, outside, walk.root, dry.of(walk.run))
 
 
 def _tool(invocation: Invocation) -> str | None:

@@ -39,7 +39,7 @@ from ._dry import effects_over
 from ._effects import Outside
 from ._endings import finish, finish_cancelled, finish_stopped
 from ._lifecycle import began
-from ._mocks import DryRun
+from ._mocks import DryRuns
 from ._router import Rounds, Router, Routing
 from ._semantics import foreign_semantics
 from ._walk import Ending, Walk, WalkStopped
@@ -98,7 +98,7 @@ class Engine:
         limits: Limits,
         observe: Observe | None = None,
         routing: Routing | None = None,
-        dry: DryRun | None = None,
+        dry: DryRuns | None = None,
         lifecycle: bool = False,
     ) -> None:
         self._journal = journal

@@ -1,9 +1,10 @@
 """What answers in a dry run, and what was asked of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from orchestrion.core import Call, Effect, Json, Problem
+from orchestrion.core import Call, Effect, Json, Nature, Problem, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +27,20 @@ class Noted:
     """The name under which a mock answers it."""
 
 
+def nothing(_: Nature) -> bool:
+    return False
+
+
 @dataclass(slots=True, kw_only=True)
 class DryRun:
     """One dry run: what answers, and what was asked of it."""
 
+    reads: Callable[[Nature], bool] = nothing
+    """Whether such a read, or such a model, is really asked where no mock answers. Never consulted for writes."""
+    approve: bool | None = True
+    """What is said to approvals that no mock rejects. None: nobody answers, and the run waits."""
+    questions: bool = True
+    """Whether questions to people that no mock answers get the defaults of their form. Else the run waits."""
     mocks: Mapping[str, Sequence[Mock]] = field(default_factory=dict[str, Sequence[Mock]])
     """A task's name or pointer, or `task/tool` for a tool of an agent → answers, one for each time; the last stays."""
     noted: dict[tuple[str, str], Noted] = field(default_factory=dict[tuple[str, str], Noted])
@@ -37,6 +48,10 @@ class DryRun:
     used: dict[str, int] = field(default_factory=dict[str, int])
     """How often each mock answered."""
     answers: int = 0
+
+    def of(self, run: Run) -> "DryRun":
+        """Every run is of this one."""
+        return self
 
     @property
     def unused(self) -> list[str]:
@@ -69,6 +84,14 @@ class DryRun:
                 self.used[name] = turn + 1
                 return name, several[min(turn, len(several) - 1)]
         return None
+
+
+class DryRuns(Protocol):
+    """Several dry runs on one engine."""
+
+    def of(self, run: Run) -> DryRun:
+        """The dry run that a run, or what it was started by, belongs to."""
+        ...
 
 
 def task_name(pointer: str) -> str:

@@ -1,6 +1,10 @@
-"""By which evidence a rollout is taken back or promoted. Pure: no input or output, no clock, no randomness.
+"""How versions did, and by which evidence a rollout is taken back or promoted. Pure: no input or output, no clock.
 
-A rollout gives a share of conversations to a *candidate*, a new version; the *control*, the present one, keeps the others
+**Evaluations.** A file in `evaluations/` names cases and scorers (`read_evaluation`). What a version did with a case is read from the
+record of its run (`observe`), each scorer says how that was (`score`), and all scores together make a table with intervals and a
+gate (`summarise`).
+
+**Rollouts.** A rollout gives a share of conversations to a *candidate*, a new version; the *control*, the present one, keeps the others
 (`assign`). Conversations of both sides and of one kind are matched in pairs when they begin (`Matching`), and the losses of each pair
 are compared (`Comparison`), until the verdict is `RollBack` or `Promote`.
 
@@ -19,27 +23,66 @@ print(in_words(comparison.verdict))
 
 from ._assign import Side, assign
 from ._comparison import Comparison, Pair, Promote, RollBack, RolloutVerdict, Rule, Standing, Undecided
+from ._evaluation import (
+    Cases,
+    Evaluation,
+    EvaluationFile,
+    Judge,
+    PythonScorer,
+    Scorer,
+    evaluation_schema,
+    read_evaluation,
+)
+from ._intervals import Agreement, Estimate, agreement, mean, mean_difference, share, share_difference
 from ._matching import Conversation, Matched, Matching
+from ._observation import Called, Case, Observation, observe
 from ._plan import Facts, Plan
+from ._scoring import Score, at, score, truth_of
+from ._summary import Row, summarise
 from ._wealth import Wealth
 from ._words import in_words
 
 __all__ = [
+    "Agreement",
+    "Called",
+    "Case",
+    "Cases",
     "Comparison",
     "Conversation",
+    "Estimate",
+    "Evaluation",
+    "EvaluationFile",
     "Facts",
+    "Judge",
     "Matched",
     "Matching",
+    "Observation",
     "Pair",
     "Plan",
     "Promote",
+    "PythonScorer",
     "RollBack",
     "RolloutVerdict",
+    "Row",
     "Rule",
+    "Score",
+    "Scorer",
     "Side",
     "Standing",
     "Undecided",
     "Wealth",
+    "agreement",
     "assign",
+    "at",
+    "evaluation_schema",
     "in_words",
+    "mean",
+    "mean_difference",
+    "observe",
+    "read_evaluation",
+    "score",
+    "share",
+    "share_difference",
+    "summarise",
+    "truth_of",
 ]

@@ -24,6 +24,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "tables": (".csv", *_YAML),
     "predictors": _YAML,
     "statements": (".sql",),
+    "evaluations": _YAML,
 }
 
 
@@ -52,6 +53,7 @@ class Project:
     tables: tuple[Path, ...] = ()
     predictors: tuple[Path, ...] = ()
     statements: tuple[Path, ...] = ()
+    evaluations: tuple[Path, ...] = ()
 
     @staticmethod
     def load(path: Path) -> "Project":

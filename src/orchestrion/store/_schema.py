@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -449,6 +449,18 @@ Index(
     postgresql_where=text("status = 'running'"),
 )
 Index("ix_rollouts_created", rollouts.c.created_at)
+results = Table(
+    "results",
+    metadata,
+    Column("bundle", Text, nullable=False),
+    Column("case_digest", Text, nullable=False),
+    Column("scorer", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    PrimaryKeyConstraint("bundle", "case_digest", "scorer"),
+)
+"""Of evaluations: what a version did with a case (scorer ''), and what a judge said of that (scorer: its digest)."""
+Index("ix_results_at", results.c.at)
 
 REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

@@ -1,0 +1,139 @@
+"""`orchestrion evaluate`: how a version does with the cases of an evaluation."""
+
+import sys
+from pathlib import Path
+
+from rich.table import Table
+
+from orchestrion.app import Evaluated, Tell, evaluate
+from orchestrion.core import Json
+from orchestrion.oversight import Estimate, Row
+from orchestrion.registry import short
+
+from ._terminal import COMPLETED, FAULTED, err, execute, out, print_json, user_name
+
+WORST = 10
+
+
+def evaluate_version(
+    name: str | None,
+    version: str,
+    against: str | None,
+    *,
+    fresh: bool,
+    project: Path,
+    user: str | None,
+    as_json: bool,
+) -> None:
+    async def work() -> int:
+        found = await evaluate(
+            project, name, version=version, against=against, fresh=fresh, by=user_name(user), tell=_progress(as_json)
+        )
+        if as_json:
+            print_json(_json(found))
+        else:
+            _tell(found)
+        return COMPLETED if found.passed else FAULTED
+
+    execute(work, as_json=as_json)
+
+
+def _progress(silent: bool) -> Tell:
+    def tell(done: int, of: int) -> None:
+        if not silent and of >= 10 and done % (of // 10) == 0:
+            sys.stderr.write(f"{done:,} of {of:,}\n")
+
+    return tell
+
+
+def _json(found: Evaluated) -> Json:
+    cases: list[Json] = []
+    for number, (case, seen) in enumerate(zip(found.gathered.cases, found.seen, strict=True)):
+        said = {name: scores[number] for name, scores in found.scores.items()}
+        cases.append(
+            {
+                "case": case.name,
+                "status": seen.status,
+                "scores": {name: {"value": each.value, "why": each.why} for name, each in said.items()},
+            }
+        )
+    return {
+        "evaluation": found.file.name,
+        "version": found.bundle.digest,
+        "against": found.against.digest if found.against else None,
+        "passed": found.passed,
+        "rows": [row.to_json() for row in found.rows],
+        "set_aside": list(found.gathered.set_aside),
+        "known_before": found.reused,
+        "cases": cases,
+    }
+
+
+def _tell(found: Evaluated) -> None:
+    versus = f" against {short(found.against.digest)}" if found.against else ""
+    title = found.file.evaluation.title or found.file.name
+    out.print(f"{title}: {found.bundle.workflow} {short(found.bundle.digest)}{versus}", markup=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "scorer", "value", "95 % interval", "cases"):
+        table.add_column(column, no_wrap=column != "scorer")
+    if found.against:
+        table.add_column("difference", no_wrap=True)
+        table.add_column("better, worse", no_wrap=True)
+    for row in found.rows:
+        sign = "[red]✗[/]" if row.failures else "[green]✓[/]"
+        more = [_difference(row), f"{row.gained}, {row.lost}"] if found.against else []
+        table.add_row(sign, row.name, _value(row), _interval(row.estimate, row), _count(row), *more)
+    out.print(table)
+    for row in found.rows:
+        if row.agreement is not None:
+            kappa = row.agreement.kappa
+            said = f"kappa {kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f})" if kappa else "kappa is not defined"
+            same = row.agreement.same
+            out.print(
+                f"  {row.name} agrees with people in {same.value:.1%} of {same.count:,} cases, {said}", markup=False
+            )
+        for failure in row.failures:
+            out.print(f"  {row.name} is below the gate: {failure}", markup=False)
+    _tell_worst(found)
+    for line in found.gathered.set_aside[:5]:
+        out.print(f"  set aside: {line}", markup=False)
+    if len(found.gathered.set_aside) > 5:
+        out.print(f"  … and {len(found.gathered.set_aside) - 5} more set aside: --json lists all")
+    if found.reused:
+        err.print(f"{found.reused:,} were known from before; --fresh tries them again.")
+
+
+def _tell_worst(found: Evaluated) -> None:
+    shares = [row.name for row in found.rows if row.is_share]
+    wrong = [
+        f"{case.name}  {name}: {found.scores[name][number].why}"
+        for number, case in enumerate(found.gathered.cases)
+        for name in shares
+        if found.scores[name][number].value == 0
+    ]
+    for line in wrong[:WORST]:
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+    if len(wrong) > WORST:
+        out.print(f"  … and {len(wrong) - WORST:,} more that are wrong: --json lists all")
+
+
+def _number(value: float, row: Row) -> str:
+    return f"{value:.1%}" if row.is_share else f"{value:.4g}"
+
+
+def _value(row: Row) -> str:
+    return _number(row.estimate.value, row) if row.estimate else "–"
+
+
+def _interval(estimate: Estimate | None, row: Row) -> str:
+    return f"{_number(estimate.low, row)} to {_number(estimate.high, row)}" if estimate else "nothing to score"
+
+
+def _count(row: Row) -> str:
+    count = row.estimate.count if row.estimate else 0
+    return f"{count:,}" + (f", {row.left_out:,} left out" if row.left_out else "")
+
+
+def _difference(row: Row) -> str:
+    found = row.difference
+    return f"{_number(found.value, row)} ({_interval(found, row)})" if found else "–"

@@ -311,6 +311,8 @@ class Walk:
 
     async def _rest(self) -> None:
         try:
+            if self.live:  # a strand whose end was on its way when the timer rang, which some loops put first
+                return
             await self.flush()
             self._news_came = False
             self.wake_at = min(self.wakes.values(), default=None)

@@ -29,13 +29,23 @@ def begun() -> int:
         return 0
 
 
+def heed_interrupts() -> None:
+    """Whoever runs the tests in the background may ignore Ctrl-C, and children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_pauses_and_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_command("init").code == 0
     Path("people.csv").write_text("name\n" + "".join(f"person {number}\n" for number in range(ROWS)))
     command = [sys.executable, "-m", "orchestrion", "run", "hello", "--each", "people.csv", "--json"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 it calls nothing that a thread could hold
     )
     deadline = time.monotonic() + MOST_S
     while begun() < 20 and process.poll() is None and time.monotonic() < deadline:

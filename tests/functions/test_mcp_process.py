@@ -274,7 +274,11 @@ def test_no_process_outlives_the_engine(tmp_path: Path, with_: signal.Signals) -
     (tmp_path / "engine.py").write_text(ENGINE)
     (tmp_path / "tests_of_process.py").write_text(Path(__file__).read_text())
     engine = subprocess.Popen(
-        [sys.executable, str(tmp_path / "engine.py"), *stubborn(tmp_path, hangs)], stderr=subprocess.PIPE, text=True
+        [sys.executable, str(tmp_path / "engine.py"), *stubborn(tmp_path, hangs)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # whoever runs the tests in the background may ignore Ctrl-C, and children would inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 nothing a thread could hold
     )
     wait_until("the tool is called", lambda: (tmp_path / "called").exists() or engine.poll() is not None)
     assert engine.poll() is None, engine.communicate()

@@ -1,7 +1,6 @@
 """The application: a project opened, its rooms wired to each other."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from orchestrion.core import (
     UserError,
     new_id,
 )
-from orchestrion.engine import DryRuns, Engine, Limits, Outside
+from orchestrion.engine import DryRuns, Engine, Limits
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import DurableJournal
 from orchestrion.models import Audience, Listener, Routers, Slots
@@ -35,7 +34,7 @@ from ._capture import capture
 from ._journals import Mode, StandBy, open_journal
 from ._project import Checked
 from ._rollouts import Oversight, stopped
-from ._rooms import Rooms, open_rooms
+from ._rooms import Rooms, open_rooms, outside_of
 from ._telemetry import observing
 from ._triggers import Triggers
 from ._versions import Chosen, Versions
@@ -243,7 +242,7 @@ async def conduct(
             await asyncio.to_thread(capture, project, rooms.checked, rooms.catalog),
             registry=Registry(durable, clock) if durable else registry,
             oversight=oversight,
-            make=lambda version: _outside(version, journal, interpreter, express=mode == "express"),
+            make=lambda version: outside_of(version, journal, interpreter, express=mode == "express"),
             stack=stack,
         )
         engine = Engine(
@@ -275,15 +274,3 @@ async def conduct(
             clock=clock,
             joined=mode == "join",
         )
-
-
-def _outside(version: Rooms, journal: Journal, interpreter: Interpreter, *, express: bool) -> Outside:
-    """What runs of one version are made of."""
-    return Outside(
-        catalog=version.catalog,
-        gate=version.checked.require_sound(),
-        workflows=Workflows(version.checked.shelf, journal, interpreter, version.shared.clock),
-        secrets=version.project.secrets(),
-        random=random.SystemRandom().random,
-        express=express,
-    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from orchestrion.core import UserError
 from orchestrion.oversight import Plan
-from orchestrion.registry import PRODUCTION, Bundle, Change, Move, Registry, Rollout, differences, short
+from orchestrion.registry import PRODUCTION, Bundle, Change, Move, Registry, Rollout, differences, is_called, short
 
 from ._app import App
 from ._rollouts import Oversight
@@ -45,12 +45,12 @@ async def resolve(app: App, name: str, workflow: str | None, by: str | None = No
     moves = [move for (_, alias), move in (await app.versions.aliases()).items() if alias == name]
     if moves:
         wanted = workflow or (moves[0].workflow if len(moves) == 1 else _only(app, name))
-        found = [move for move in moves if wanted in {move.workflow, move.workflow.partition("/")[2]}]
+        found = [move for move in moves if is_called(move.workflow, wanted)]
         if len(found) != 1:
             raise UserError("unknown-version", f"{name!r} of {wanted!r} points at nothing.")
         return (await registry.find(found[0].bundle)).bundle
     kept = (await registry.find(name)).bundle
-    if workflow is not None and workflow not in {kept.workflow, kept.workflow.partition("/")[2]}:
+    if workflow is not None and not is_called(kept.workflow, workflow):
         raise UserError("unknown-version", f"{short(kept.digest)} is a version of {kept.workflow}, not of {workflow}.")
     return kept
 
@@ -118,19 +118,15 @@ async def roll_back(app: App, workflow: str, to: str | None, *, by: str, why: st
     Raises: UserError `nothing-deployed`, `nothing-before`, and as `resolve`.
     """
     registry = registry_of(app)
-    moves = [
-        move
-        for (name, alias), move in (await app.versions.aliases()).items()
-        if alias == PRODUCTION and workflow in {name, name.partition("/")[2]}
-    ]
-    if not moves:
+    last = await app.versions.production(workflow)
+    if last is None:
         raise UserError("nothing-deployed", f"No version of {workflow!r} is deployed.", hint="orchestrion deploy")
     if to is not None:
-        target = await resolve(app, to, moves[0].workflow)
-    elif moves[0].before is None:
+        target = await resolve(app, to, last.workflow)
+    elif last.before is None:
         raise UserError(
-            "nothing-before", f"{moves[0].workflow} has had one version only.", hint="Name another one with --to."
+            "nothing-before", f"{last.workflow} has had one version only.", hint="Name another one with --to."
         )
     else:
-        target = (await registry.find(moves[0].before)).bundle
+        target = (await registry.find(last.before)).bundle
     return await release(app, target, PRODUCTION, by=by, why=why)

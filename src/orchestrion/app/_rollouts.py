@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never, cast
@@ -55,7 +55,8 @@ class Oversight:
         self._journal = journal
         self._expressions = expressions
         self._clock = clock
-        self._judged: dict[str, Judged] = {}
+        self._judged: dict[str, dict[str, Judged]] = {}
+        """By rollout and run, while it is under way."""
         self._pairs: dict[str, int] = {}
 
     async def side(self, rollout: Rollout, value: Json, key: str) -> Side:
@@ -70,10 +71,11 @@ class Oversight:
         """What its runs say so far. Raises: OrchestrionError, such as UserError about a program of the plan."""
         plan = Plan.from_json(rollout.plan)
         runs = {run.id: run for run in await self.rollouts.runs(rollout)}
+        known = self._judged.setdefault(rollout.id, {})
         for run in runs.values():
-            if run.id not in self._judged and (judged := await self._judge(plan, run)) is not None:
-                self._judged[run.id] = judged
-        found = await self._compared(plan, runs)
+            if run.id not in known and (judged := await self._judge(plan, run)) is not None:
+                known[run.id] = judged
+        found = await self._compared(plan, runs, known)
         self._pairs[rollout.id] = found.pairs
         return found
 
@@ -92,6 +94,8 @@ class Oversight:
                     words = f"{words}; but not promoted: {error.message}"
                     stopped = RolloutStatus.STOPPED
                     ended.append(await self.rollouts.end(rollout, stopped, verdict=words, evidence=evidence, by=BY))
+        for over in ended:
+            del self._judged[over.id], self._pairs[over.id]
         return ended
 
     async def keep_looking(self) -> None:
@@ -103,9 +107,9 @@ class Oversight:
                 log.warning("Rollouts cannot be looked after: %s", error)
             await asyncio.sleep(LOOK_S)
 
-    async def _compared(self, plan: Plan, runs: "dict[str, TrialRun]") -> Comparison:
+    async def _compared(self, plan: Plan, runs: "dict[str, TrialRun]", known: Mapping[str, Judged]) -> Comparison:
         events = [(run.created_at, 0, run.id) for run in runs.values()]
-        events += [(self._judged[run_id].at, 1, run_id) for run_id in runs if run_id in self._judged]
+        events += [(judged.at, 1, run_id) for run_id, judged in known.items()]
         matching, comparison = Matching(), Comparison(rule=plan.rule)
         for _, settled, run_id in sorted(events):
             run = runs[run_id]
@@ -113,7 +117,7 @@ class Oversight:
                 stratum = await self._stratum(plan, run_id)
                 matching = matching.begun(run_id, side=cast("Side", run.side), stratum=stratum)
                 continue
-            judged = self._judged[run_id]
+            judged = known[run_id]
             if judged.violation is not None and run.side == "candidate":
                 return comparison.violated(judged.violation)
             matching, pairs = matching.settled(run_id, judged.loss)

@@ -1,15 +1,18 @@
 """A project's rooms, wired to each other: everything but the store and the engine."""
 
+import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrion.agents import AgentDefinition, Sessions, TeamDefinition
-from orchestrion.core import Catalog, Clock, Json, SystemClock
+from orchestrion.core import Catalog, Clock, Journal, Json, SystemClock
 from orchestrion.egress import Egress
+from orchestrion.engine import Outside
 from orchestrion.expressions import Expressions
 from orchestrion.functions import Installed
+from orchestrion.interpreter import Interpreter
 from orchestrion.models import Models, PlaybookFile, Routers
 from orchestrion.project import Project
 
@@ -18,6 +21,7 @@ from ._kinds import read_kinds
 from ._knowledge import knowledge_of
 from ._models import model_settings, retiring
 from ._project import Checked, check_project, read_playbooks, routers_of
+from ._workflows import Workflows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,4 +139,16 @@ def _models_of(
         playbooks={name: file.playbook for name, file in playbooks.items()},
         clock=clock,
         routers=routers,
+    )
+
+
+def outside_of(version: Rooms, journal: Journal, interpreter: Interpreter, *, express: bool) -> Outside:
+    """What runs of one version are made of."""
+    return Outside(
+        catalog=version.catalog,
+        gate=version.checked.require_sound(),
+        workflows=Workflows(version.checked.shelf, journal, interpreter, version.shared.clock),
+        secrets=version.project.secrets(),
+        random=random.SystemRandom().random,
+        express=express,
     )

@@ -1,6 +1,5 @@
 """Trying a model: a run in memory, whose three questions pass the project's policies like any other call."""
 
-import random
 from functools import partial
 
 from orchestrion.core import (
@@ -18,14 +17,13 @@ from orchestrion.core import (
     canonical_error_type,
     new_id,
 )
-from orchestrion.engine import Engine, Limits, Outside
+from orchestrion.engine import Engine, Limits
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import MemoryJournal
 from orchestrion.models import QUESTIONS, Candidate, Trial, ask_trial
 
 from ._project import TRIAL
-from ._rooms import Rooms
-from ._workflows import Workflows
+from ._rooms import Rooms, outside_of
 
 _NAMESPACE, _, _NAME = TRIAL.partition("/")
 _AT = "/do/0/try"
@@ -37,20 +35,13 @@ async def try_model(rooms: Rooms, name: str, clock: Clock, *, subject: str | Non
     Raises: BadProject for a project that is not sound; UserError about the model's name.
     """
     candidate = rooms.models.candidates([name])[0]
-    gate, trial, journal = rooms.checked.require_sound(), Trial(model=name), MemoryJournal(clock)
+    trial, journal = Trial(model=name), MemoryJournal(clock)
 
     async def interpret(run: Run, effects: Effects) -> Datum:
         await _ask(candidate, trial, effects, clock)
         return Datum(trial.to_json())
 
-    outside = Outside(
-        catalog=rooms.catalog,
-        gate=gate,
-        workflows=Workflows(rooms.checked.shelf, journal, Interpreter(rooms.shared.expressions), clock),
-        secrets=rooms.project.secrets(),
-        random=random.SystemRandom().random,
-        express=True,
-    )
+    outside = outside_of(rooms, journal, Interpreter(rooms.shared.expressions), express=True)
     run = Run(
         id=new_id(),
         namespace=_NAMESPACE,

@@ -8,7 +8,7 @@ from typing import cast
 
 from orchestrion.core import Json, Run, UserError
 from orchestrion.engine import Outside
-from orchestrion.registry import PRODUCTION, Bundle, Move, Registry, Rollout, bundle_of
+from orchestrion.registry import PRODUCTION, Bundle, Move, Registry, Rollout, bundle_of, is_called
 from orchestrion.spec import Document
 
 from ._capture import Captured
@@ -83,7 +83,7 @@ class Versions:
 
         Raises: UserError `unknown-workflow`, `ambiguous-workflow`.
         """
-        move = await self._production(workflow)
+        move = await self.production(workflow)
         if move is None:
             return await self.working(self._rooms.checked.shelf.named(workflow), by)
         bundle, versions = move.bundle, {"bundle": move.bundle, "alias": PRODUCTION}
@@ -112,12 +112,13 @@ class Versions:
                 found[move.workflow] = rooms.checked.shelf.named(move.workflow)
         return [found[name] for name in sorted(found)]
 
-    async def _production(self, workflow: str) -> Move | None:
+    async def production(self, workflow: str) -> Move | None:
+        """Where `production` of a workflow points; None where it points nowhere, or the name is that of several workflows."""
         wanted = workflow.partition(":")[0]
         named = [
             move
             for (known, alias), move in (await self.aliases()).items()
-            if alias == PRODUCTION and wanted in {known, known.partition("/")[2]}
+            if alias == PRODUCTION and is_called(known, wanted)
         ]
         return named[0] if len(named) == 1 else None
 

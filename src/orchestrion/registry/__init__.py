@@ -1,6 +1,6 @@
 """Immutable versions by content digest, the aliases that point at them, and the rollouts that put new ones on trial."""
 
-from ._bundle import Bundle, bundle_of, short
+from ._bundle import Bundle, bundle_of, is_called, short
 from ._diff import Change, differences, summary
 from ._registry import PRODUCTION, Kept, Move, Registry, move_alias
 from ._rollouts import Rollout, Rollouts, RolloutStatus, TrialRun
@@ -18,6 +18,7 @@ __all__ = [
     "TrialRun",
     "bundle_of",
     "differences",
+    "is_called",
     "move_alias",
     "short",
     "summary",

@@ -55,6 +55,11 @@ def short(bundle: str) -> str:
     return bundle[:12]
 
 
+def is_called(workflow: str, name: str) -> bool:
+    """Whether people mean this workflow by a name: all of `namespace/name`, or the name alone."""
+    return name in {workflow, workflow.partition("/")[2]}
+
+
 def bundle_of(versions: Json) -> str | None:
     """The digest of the bundle that a run names in its `versions`; None for a run of a release that had none."""
     found = versions.get("bundle") if isinstance(versions, Mapping) else None

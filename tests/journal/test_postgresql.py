@@ -199,7 +199,10 @@ async def survive(server: "PostgresServer", url: str, folder: Path, away_s: floa
 
 
 def start_again(server: "PostgresServer") -> None:
-    """It gives a start ten seconds, which recovery on a busy machine may exceed."""
+    """It takes a server that is still ending for a running one, and gives a start ten seconds, too few when busy."""
+    killed = server.get_postmaster_info().process
+    assert killed is not None
+    killed.wait(60)
     for _ in range(20):
         try:
             server.ensure_postgres_running()

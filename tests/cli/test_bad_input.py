@@ -201,3 +201,30 @@ def test_empty_states_say_what_to_do(orchestrion: Orchestrion) -> None:
     assert "orchestrion run" in orchestrion("runs", "list").said
     assert "Nothing waits" in orchestrion("approvals", "list").said
     assert orchestrion("runs", "show", "nothing").code == 2
+
+
+def test_a_call_of_something_that_is_not_there(orchestrion: Orchestrion) -> None:
+    HELLO.write_text(
+        "document: { dsl: 1.0.3, namespace: default, name: hello, version: 0.1.0 }\n"
+        "do:\n"
+        "  - ask: { call: agent:1.0.0@default, with: { agent: biling, input: {} } }\n"
+        "  - sort: { call: route:1.0.0@default, with: { router: intents, input: hm } }\n"
+        "  - meet: { call: team:1.0.0@default, with: { pattern: panel, lead: chief, members: [a, { name: g, lead: b, members: [c] }], input: {} } }\n"
+        "  - read: { call: query:1.0.0@default, with: { connection: bank, statement: select 1 } }\n"
+        "  - think: { call: infer:1.0.0@default, with: { model: desk-modl, prompt: Hm. } }\n"
+        '  - open: { call: agent:1.0.0@default, with: { agent: "${ .whichever }", input: {} } }\n'
+    )
+    Path("agents").mkdir(exist_ok=True)
+    Path("agents/billing.yaml").write_text("name: billing\nmodel: openai:some\ninstructions: Help.\n")
+    said = orchestrion("validate").said
+    for place, what in (
+        ("3:54", "no agent 'biling'"),
+        ("4:56", "no router 'intents'"),
+        ("5:69", "no agent or team 'chief'"),
+        ("6:60", "no connection 'bank'"),
+    ):
+        assert f"workflows/hello.yaml:{place} error unknown-name There is {what}" in said
+    assert "Did you mean 'billing'?" in said
+    assert all(f"no agent or team '{name}'" in said for name in "abc")
+    assert "workflows/hello.yaml:7:56 error unknown-name" in said
+    assert "workflows/hello.yaml:8" not in said

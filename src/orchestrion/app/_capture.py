@@ -19,6 +19,7 @@ from orchestrion.spec import CallTask, Document, RunWorkflowTask
 
 from ._files import file_bytes
 from ._knowledge import documents_of
+from ._names import NAMED, names_of
 from ._pinned import OPERATED
 from ._project import Checked
 
@@ -26,18 +27,6 @@ _TURN_LIMITS = ("turns", "usd", "seconds")
 """Of `limits` in the settings: what bounds an agent. The others are about the machine."""
 SMALL = 65_536
 """Bytes up to which a file's content is kept in memory until a version of it is."""
-
-_NAMES: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "agent": (("agent", "agents"),),
-    "route": (("router", "routers"),),
-    "rules": (("table", "tables"),),
-    "predict": (("predictor", "predictors"),),
-    "retrieve": (("knowledge", "knowledge"),),
-    "guard": (("policy", "guards"),),
-    "infer": (("model", "models"), ("fallback", "models")),
-    "mcp": (("server", "mcp"),),
-}
-"""Function → its arguments that name something of the project, and the kind of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +152,7 @@ class _Search:
         self._function(function if version else name)
         self._add_named_file(self.project.statements, name)
         said = cast("Mapping[str, object]", arguments) if isinstance(arguments, Mapping) else None
-        for argument, kind in _NAMES.get(name, ()):
+        for argument, kind in NAMED.get(name, {}).items():
             self._named(kind, None if said is None else said.get(argument, ()))
         match name:
             case "team":
@@ -205,18 +194,7 @@ class _Search:
             getattr(self, f"_{kind}")(name)
 
     def _every(self, kind: str) -> Iterable[str]:
-        settings, checked = self.project.settings, self.checked
-        known: Mapping[str, Iterable[str]] = {
-            "agents": checked.agents,
-            "routers": settings.routers,
-            "tables": checked.kinds.tables,
-            "predictors": checked.kinds.predictors,
-            "knowledge": documents_of(self.project),
-            "guards": settings.guards,
-            "models": settings.models,
-            "mcp": settings.mcp,
-        }
-        return list(known[kind])
+        return list(names_of(self.project, self.checked.agents, self.checked.teams, self.checked.kinds)[kind])
 
     def _agents(self, name: str) -> None:
         agent = self.checked.agents.get(name)

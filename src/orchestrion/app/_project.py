@@ -26,6 +26,7 @@ from orchestrion.spec import Finding
 
 from ._files import file_bytes, read_each
 from ._kinds import Kinds
+from ._names import check_names, names_of
 from ._workflows import Shelf, read_shelf
 
 ACTS_ON: Mapping[str, tuple[str, ...]] = {
@@ -114,6 +115,10 @@ async def check_project(
     findings += found
     teams, found = _read_teams(project, agents)
     findings += found
+    if nameable is None:
+        names = names_of(project, agents, teams, kinds)
+        for document in shelf.documents:
+            findings += check_names(document, shelf.sources[document.digest][1], names, models)
     policies = _policies(project)
     acts_on = {**ACTS_ON, **dict.fromkeys(kinds.statements, ("Connection",))}
     catalogued = Catalogued(
@@ -222,6 +227,7 @@ def routers_of(project: Project) -> Routers:
                 text=router.text,
                 label=router.label,
                 target_precision=router.target_precision,
+                strangers=router.strangers,
                 threshold=router.threshold,
                 embeddings=router.embeddings,
             ),

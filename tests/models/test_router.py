@@ -120,6 +120,19 @@ def test_messages_of_labels_it_does_not_know_are_judged_apart(router: Router) ->
     assert report["unknown"] == {"messages": 1, "abstained": 1.0, "abstained_at_90": 1.0, "auroc": 1.0}
 
 
+def test_the_more_strangers_are_expected_the_surer_it_has_to_be() -> None:
+    vague = (("billing", "my card"), ("technical", "my money"), ("cards", "my pin"))
+    examples = EXAMPLES + [Example(start + text, label) for label, text in vague for start in STARTS]
+    few, many = (train(examples, RouterSettings(target_precision=0.9, strangers=share)) for share in (0.01, 0.3))
+    assert few.threshold < many.threshold < 1
+
+
+def test_with_two_labels_nothing_stands_for_strangers() -> None:
+    two = [example for example in EXAMPLES if example.label != "cards"]
+    first, second = (train(two, RouterSettings(target_precision=0.9, strangers=share)) for share in (0, 0.3))
+    assert first.threshold == second.threshold
+
+
 def test_labels_may_be_left_out_of_training(tmp_path: Path) -> None:
     source = write(tmp_path / "examples.csv", EXAMPLES)
     assert open_router(replace(source, without=1), tmp_path / "cache").labels == ("cards", "technical")

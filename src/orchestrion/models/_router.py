@@ -206,7 +206,8 @@ def train(examples: Sequence[Example], settings: RouterSettings, *, where: str =
     """A router of these examples. The same examples and settings give the same router.
 
     Scores of examples held back, three times a third, give the temperature that makes probabilities honest (Guo et al., "On
-    Calibration of Modern Neural Networks", 2017) and the threshold that reaches the target precision.
+    Calibration of Modern Neural Networks", 2017). With those of labels held back, which stand for messages of no label, they give
+    the threshold that reaches the target precision.
     Raises: UserError `examples-too-few`.
     """
     kept = list(examples)
@@ -219,13 +220,17 @@ def train(examples: Sequence[Example], settings: RouterSettings, *, where: str =
         matrix = beside(matrix, MEANING * embedder().embed(texts))
     (weights, offsets), held_back = _fitted(matrix, truth, len(labels), settings.seed)
     temperature = _temperature(held_back, truth)
-    chances = probabilities(held_back, temperature)
     threshold = settings.threshold
+    if threshold is None:
+        strange = (
+            _strange(matrix, truth, temperature, settings.seed) if settings.strangers else np.empty(0, dtype=np.float32)
+        )
+        threshold = _threshold(probabilities(held_back, temperature), truth, strange, settings)
     return Router(
         digest=router_digest(kept, settings),
         settings=settings,
         labels=labels,
-        threshold=_threshold(chances, truth, settings.target_precision) if threshold is None else threshold,
+        threshold=threshold,
         temperature=temperature,
         examples=tuple(kept),
         vectors=vectors,
@@ -277,12 +282,32 @@ def _temperature(scores: Floats, truth: Integers) -> float:
     return float(min(np.geomspace(0.25, 64, 97), key=surprise))
 
 
-def _threshold(chances: Floats, truth: Integers, target: float) -> float:
-    """The lowest confidence from which on the answers reach the target; 1 when none does."""
-    confidence = chances.max(axis=1)
-    right = chances.argmax(axis=1) == truth
+def _strange(vectors: Matrix, truth: Integers, temperature: float, seed: int) -> Floats:
+    """Each example's confidence by a classifier that has never met its label; none where that leaves fewer than two labels."""
+    labels = np.random.default_rng(seed).permutation(int(truth.max()) + 1)
+    if len(labels) < 3:
+        return np.empty(0, dtype=np.float32)
+    found: list[Floats] = []
+    for missing in (labels[start::3] for start in range(3)):
+        strange = np.isin(truth, missing)
+        _, known = np.unique(truth[~strange], return_inverse=True)
+        weights, offsets = fit_linear(vectors[~strange], known, seed)
+        found.append(probabilities(vectors[strange] @ weights + offsets, temperature).max(axis=1).astype(np.float32))
+    return np.concatenate(found)
+
+
+def _threshold(chances: Floats, truth: Integers, strange: Floats, settings: RouterSettings) -> float:
+    """The lowest confidence of a known text from which on the answers reach the target precision; 1 when none does.
+
+    An answer to one of `strange` is wrong, and all of them weigh as the share of strangers that is expected.
+    """
+    share = settings.strangers / (1 - settings.strangers)
+    confidence = np.concatenate([chances.max(axis=1), strange])
+    right = np.concatenate([chances.argmax(axis=1) == truth, np.zeros(len(strange))])
+    weight = np.concatenate([np.ones(len(truth)), np.full(len(strange), share * len(truth) / max(len(strange), 1))])
     order = np.argsort(-confidence, kind="stable")
-    reached = np.cumsum(right[order]) / np.arange(1, len(order) + 1) >= target
+    known = order < len(truth)
+    reached = known & (np.cumsum(right[order]) / np.cumsum(weight[order]) >= settings.target_precision)
     if not reached.any():
         return 1.0
     last = int(np.flatnonzero(reached)[-1])

@@ -61,6 +61,8 @@ class RouterSettings(BaseModel):
     """The column that holds the label."""
     target_precision: float = Field(default=0.95, gt=0, le=1)
     """The share of answered messages that should be answered rightly; the threshold is chosen for it."""
+    strangers: float = Field(default=0.05, ge=0, lt=1)
+    """The share of messages that is expected to belong to no label; the threshold is chosen as if so many did."""
     threshold: float | None = Field(default=None, ge=0, le=1)
     """The confidence below which the router abstains, in place of one chosen by `target_precision`."""
     nearest: int = Field(default=3, ge=0, le=20)

@@ -145,6 +145,12 @@ class Router(Setting):
     target_precision: float = Field(
         default=0.95, gt=0, le=1, description="Share of answers that should be right; the threshold is chosen for it."
     )
+    strangers: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Share of texts expected to belong to no label; 0 where every text does, or one label is for the rest.",
+    )
     threshold: float | None = Field(
         default=None,
         ge=0,

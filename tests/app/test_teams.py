@@ -69,6 +69,7 @@ def changed(pattern: str, *, limits: str = "", files: Mapping[str, str] | None =
         ("hierarchy", "desk", ["payer: done", "cashier: done", "desk: done"], "The payer says: Refunded."),
         ("handoff", "payer", ["payer: done", "desk: handed over"], "Refunded."),
         ("panel", "desk", ["payer: done", "checker: done", "desk: done"], "2 said something."),
+        ("debate", "desk", ["checker: done", "second: done", "second: done", "desk: done"], "2 said something."),
     ],
 )
 async def test_one_word_changes_how_the_same_agents_work_together(
@@ -230,3 +231,29 @@ async def test_the_conversation_goes_along_to_whoever_declares_it(tmp_path: Path
     text = scenario.text.replace("message: 'refund 250'", "message: hello, customerId: C-1, mood: cross")
     output = await result_of(tmp_path, replace(scenario, text=text))
     assert output["result"]["reply"] == "C-1 desk it is theirs /check"
+
+
+async def debated(folder: Path, limits: str = "", second: str = "") -> Mapping[str, Any]:
+    files = {"agents/second.yaml": second} if second else {}
+    return await result_of(folder, changed("debate", limits=limits, files=files))
+
+
+async def test_those_who_listen_in_a_debate_hear_the_others_and_speak_again_until_they_agree(tmp_path: Path) -> None:
+    output = await debated(tmp_path)
+    said = [(each["member"], each.get("round"), each["result"].get("found")) for each in output["contributions"]]
+    assert said == [("checker", 1, True), ("second", 1, False), ("second", 2, True), ("desk", None, None)]
+    assert output["result"]["disagreements"] == []
+
+
+async def test_a_debate_of_one_round_is_a_panel(tmp_path: Path) -> None:
+    output = await debated(tmp_path, "{ rounds: 1 }")
+    assert output["result"]["disagreements"] == [{"about": "found", "said": {"checker": True, "second": False}}]
+
+
+async def test_a_debate_ends_when_nobody_says_anything_new(tmp_path: Path) -> None:
+    stubborn = (
+        BY_PATTERN["debate"].files["agents/second.yaml"].replace("answer: { found: true }", "answer: { found: false }")
+    )
+    output = await debated(tmp_path, "{ rounds: 9 }", stubborn)
+    assert [each.get("round") for each in output["contributions"] if each["member"] == "second"] == [1, 2]
+    assert output["result"]["disagreements"][0]["about"] == "found"

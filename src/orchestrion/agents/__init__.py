@@ -106,7 +106,7 @@ A team file, `teams/NAME.yaml`:
 ```yaml
 name: desk                              # as the file is called; no agent may have the same name
 description: Whoever receives a message, and the desks behind them.
-pattern: hierarchy                      # supervisor (default), hierarchy, handoff or panel; a call's `pattern` goes before it
+pattern: hierarchy                      # supervisor (default), hierarchy, handoff, panel or debate; a call's `pattern` goes before it
 lead: triage                            # the agent that is given the task, or that sums a panel up
 members:                                # agents, other teams, or groups with a lead of their own
   - { name: money, description: Everything about money., lead: money-lead, members: [billing] }
@@ -116,11 +116,14 @@ limits: { turns: 20, usd: 0.20, seconds: 172800, depth: 4 }
 
 `supervisor`: the lead engages the agents below it, those in groups too and without their leads, and answers itself. `hierarchy`: it
 engages its members, and groups work under their own leads. `handoff`: it answers, or hands the task over for good to a peer; nobody
-gets a task back. `panel`: all agents below work on it at once, and the lead brings together what they said. No member may stand in a
-team twice or below itself, and none may be called as a tool of a lead above it.
+gets a task back. `panel`: all agents below work on it at once, and the lead brings together what they said. `debate`: a panel in
+which those whose `input` declares `debate` hear what all have said and speak again, until they agree, nobody says anything new, or
+`limits.rounds` (default 3) are over. No member may stand in a team twice or below itself, and none may be called as a tool of a lead
+above it.
 
 Each colleague receives of the team's input what its own `input` declares, and no more. A hand-over adds `conversation` (who had the
-task, why it went on, what was found), a panel `panel` (`contributions`, `disagreements`), for those that declare or read them.
+task, why it went on, what was found), a panel `panel` (`contributions`, `disagreements`), a
+debate `debate` (the same, so far), for those that declare or read them.
 `limits` bound all agents together: `turns` (default 40), `usd`, `seconds` of wall-clock time with people included, `depth` (default 5).
 A bound that is reached is named in the result's `bound`, beside what was achieved.
 

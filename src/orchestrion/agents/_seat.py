@@ -11,7 +11,7 @@ from ._team import Member, Pattern, TeamLimits
 
 ENGAGE = "engage"
 """The action of engaging a colleague, as policies call it."""
-FROM_THE_TEAM = frozenset({"conversation", "panel"})
+FROM_THE_TEAM = frozenset({"conversation", "panel", "debate"})
 """Fields of an agent's input that its team fills in."""
 
 

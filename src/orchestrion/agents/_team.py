@@ -16,7 +16,7 @@ from ._definition import AgentDefinition
 if TYPE_CHECKING:
     from ._session import Session
 
-Pattern: TypeAlias = Literal["supervisor", "hierarchy", "handoff", "panel"]
+Pattern: TypeAlias = Literal["supervisor", "hierarchy", "handoff", "panel", "debate"]
 _Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 
 BAD_TEAM = "bad-team"
@@ -37,6 +37,8 @@ class TeamLimits(_Part):
     """Wall-clock time, waiting for people included."""
     depth: int = Field(default=5, ge=0, le=20)
     """How many agents deep it may go: each delegation and each hand-over is one deeper."""
+    rounds: int = Field(default=3, ge=1, le=20)
+    """How often the members of a debate speak."""
 
 
 class Group(_Part):

@@ -1,7 +1,7 @@
-"""A team at work: its lead and members, in one of four patterns over the same agents."""
+"""A team at work: its lead and members, in one of five patterns over the same agents."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -95,7 +95,7 @@ class _Team:
     clock: Clock
 
     async def engaged(self, effects: Effects, ledger: Ledger) -> _Answered:
-        if self.call.pattern == "panel":
+        if self.call.pattern in ("panel", "debate"):
             return await self._panel(effects, ledger)
         tree = self.call.tree
         colleagues = tree.members if self.call.pattern == "hierarchy" else tuple(tree.leaves())
@@ -135,47 +135,86 @@ class _Team:
             by = _last(seat.ledger, cast("str", taken_by))
         return _Answered(output=outcome.output, by=by, contributions=[own], model=outcome.model, why=why)
 
-    # --- panel ---
+    # --- panel and debate ---
 
     async def _panel(self, effects: Effects, ledger: Ledger) -> _Answered:
-        """Everyone at once, each without knowing of the others; then the lead brings together what they said."""
+        """Everyone at once, each without knowing of the others; then the lead brings together what they said.
+
+        In a debate those who declare `debate` hear what the others said and speak again, until nobody disagrees, nobody says
+        anything else than before, or the rounds are over.
+        """
         members = list(self.call.tree.leaves())
-        key, task = f"{self.invocation.key}/members", self.invocation.task
-        share = max(1, (self.call.limits.turns - 1) // len(members))
-        found = await effects.fork(
-            key, task, [partial(self._asked, member, f"{key}/{i}", share) for i, member in enumerate(members)]
+        rounds = self.call.limits.rounds if self.call.pattern == "debate" else 1
+        share = max(1, (self.call.limits.turns - 1) // (len(members) * rounds))
+        heard = _Heard(self.call.input.every_label())
+        speaking, number = members, 0
+        while True:
+            said = await self._round(effects, ledger, speaking, number, share, heard)
+            changed = any(heard.last.get(name) != each for name, each in said.items())
+            heard.last.update(said)
+            panel = Panel.of([heard.last[member.name] for member in members], [member.agent for member in members])
+            speaking = [member for member in members if _debates(member) and heard.answered(member.name)]
+            number += 1
+            if number == rounds or not panel.disagreements or not changed or not speaking:
+                break
+            heard.debate = panel.to_json()
+        given = cast("Mapping[str, Json]", self.call.input.value)
+        labels = merge_labels([self.call.input.labels, {"/panel": heard.labels} if heard.labels else {}])
+        seat = Seat(
+            pattern=self.call.pattern, colleagues={}, input=self.call.input, limits=self.call.limits, ledger=ledger
         )
-        labels: frozenset[str] = self.call.input.every_label()
-        for i, (said, outcome) in enumerate(found):
+        return await self._lead(effects, Datum({**given, "panel": panel.to_json()}, labels), seat, panel)
+
+    async def _round(
+        self,
+        effects: Effects,
+        ledger: Ledger,
+        members: Sequence[Member],
+        number: int,
+        share: int,
+        heard: "_Heard",
+    ) -> dict[str, Json]:
+        """What each member says, by its name."""
+        debate = self.call.pattern == "debate"
+        key = f"{self.invocation.key}/{f'round/{number}/' if debate else ''}members"
+        given = self.call.input
+        if number:
+            value = {**cast("Mapping[str, Json]", given.value), "debate": heard.debate}
+            given = Datum(value, merge_labels([given.labels, {"/debate": heard.labels} if heard.labels else {}]))
+        asked = [partial(self._asked, member, given, f"{key}/{i}", share) for i, member in enumerate(members)]
+        found = await effects.fork(key, self.invocation.task, asked)
+        said: dict[str, Json] = {}
+        for i, (member, (each, outcome)) in enumerate(zip(members, found, strict=True)):
             turns = 0
             if outcome is not None:
-                labels |= outcome.output.every_label()
-                turns = said_by(members[i], outcome).turns
-            ledger.add((0, i), [said], turns=turns, cost=outcome.cost if outcome else None)
-        panel = Panel.of(ledger.contributions, [member.agent for member in members])
-        given = cast("Mapping[str, Json]", self.call.input.value)
-        given_labels = merge_labels([self.call.input.labels, {"/panel": labels} if labels else {}])
-        seat = Seat(pattern="panel", colleagues={}, input=self.call.input, limits=self.call.limits, ledger=ledger)
-        return await self._lead(effects, Datum({**given, "panel": panel.to_json()}, given_labels), seat, panel)
+                heard.labels |= outcome.output.every_label()
+                turns = said_by(member, outcome).turns
+            said[member.name] = each
+            told: Json = {**cast("Mapping[str, Json]", each), "round": number + 1} if debate else each
+            ledger.add((number, i), [told], turns=turns, cost=outcome.cost if outcome else None)
+        return said
 
-    async def _asked(self, member: Member, key: str, share: int, effects: Effects) -> tuple[Json, Outcome | None]:
+    async def _asked(
+        self, member: Member, given: Datum, key: str, share: int, effects: Effects
+    ) -> tuple[Json, Outcome | None]:
         """A member's contribution. One that fails does not keep the others from theirs."""
         lead = self.call.tree.agent
         limits: dict[str, Json] = {"turns": share}
         if self.call.limits.usd is not None:
-            limits["usd"] = self.call.limits.usd / len(list(self.call.tree.leaves()))
+            rounds = self.call.limits.rounds if self.call.pattern == "debate" else 1
+            limits["usd"] = self.call.limits.usd / (len(list(self.call.tree.leaves())) * rounds)
         invocation = Invocation(
             key=key,
             task=self.invocation.task,
             function="agent:1.0.0",
             arguments=Datum(
-                {"agent": member.agent.name, "input": self.call.input.value, "limits": limits},
-                move_labels(self.call.input.labels, "/input"),
+                {"agent": member.agent.name, "input": given.value, "limits": limits},
+                move_labels(given.labels, "/input"),
             ),
             acting=Acting(
                 principal=("Agent", lead.name),
                 action=ENGAGE,
-                arguments={"member": member.name, "pattern": "panel"},
+                arguments={"member": member.name, "pattern": self.call.pattern},
                 version=lead.version,
                 resource=("Agent", member.agent.name),
             ),
@@ -191,6 +230,26 @@ class _Team:
             return {"member": member.name, "status": status, "reason": reason, "code": error.code}, None
         effects.trace(f"{key}/end", self.invocation.task, ENGAGE, outcome.output, why=outcome.why)
         return said_by(member, outcome).contributions[0], outcome
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What was said so far."""
+
+    labels: frozenset[str]
+    last: dict[str, Json] = field(default_factory=dict[str, Json])
+    """By member, in the last round in which it spoke."""
+    debate: Json = None
+    """As those who speak again are told of it."""
+
+    def answered(self, member: str) -> bool:
+        """Whether it came to an answer when it was last asked."""
+        return cast("Mapping[str, Json]", self.last[member])["status"] == "done"
+
+
+def _debates(member: Member) -> bool:
+    declared = member.agent.input.get("properties")
+    return isinstance(declared, Mapping) and "debate" in declared
 
 
 def _last(ledger: Ledger, taken_by: str) -> str:

@@ -28,7 +28,7 @@ def member_of(enter: Entry) -> str:
 def pattern_of(node: Node, enter: Entry) -> str:
     """How the colleague was engaged."""
     if "/members/" in node.place.key and node.place.kind == "part":
-        return "panel"
+        return "debate" if "/round/" in node.place.key else "panel"
     given = mapping(enter.input)
     if "came" in given or "conversation" in mapping(given.get("input")):
         return "handoff"

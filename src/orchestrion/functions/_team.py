@@ -36,6 +36,7 @@ _LIMITS: Json = {
         "usd": {"type": "number", "minimum": 0, "description": "What the models may cost."},
         "seconds": {"type": "number", "exclusiveMinimum": 0, "description": "Wall-clock time, people included."},
         "depth": {"type": "integer", "minimum": 0, "description": "How many agents deep it may go."},
+        "rounds": {"type": "integer", "minimum": 1, "description": "How often the members of a debate speak."},
     },
 }
 _DECLARATION = Declaration(
@@ -46,7 +47,8 @@ _DECLARATION = Declaration(
         "Gives a task to several agents. `supervisor`: the lead has members work and answers itself; `hierarchy`: the "
         "same, and members that are groups have leads of their own; `handoff`: whoever has the task answers, or hands it "
         "over to a peer for good; `panel`: all members work on it at once, and the lead brings together what they said, "
-        "names who contributed what, and where they disagree. The agents are the same in every pattern. Name a team of "
+        "names who contributed what, and where they disagree; `debate`: a panel whose members hear each other and speak again "
+        "until they agree. The agents are the same in every pattern. Name a team of "
         "the project, or say `pattern`, `lead` and `members` here. When a bound is reached, `result` may be null, "
         "`bound` says which, and `contributions` what was achieved."
     ),
@@ -56,7 +58,7 @@ _DECLARATION = Declaration(
         "additionalProperties": False,
         "properties": {
             "team": {"type": "string", "minLength": 1, "description": "A team of the project: teams/NAME.yaml."},
-            "pattern": {"enum": ["supervisor", "hierarchy", "handoff", "panel"]},
+            "pattern": {"enum": ["supervisor", "hierarchy", "handoff", "panel", "debate"]},
             "name": {"type": "string", "description": "What the run's tree calls a team that is written here."},
             "description": {"type": "string", "description": "What it is for."},
             "lead": {"type": "string", "minLength": 1, "description": "The agent that is given the task."},
@@ -99,6 +101,7 @@ _DECLARATION = Declaration(
                         "reason": {"type": "string"},
                         "code": {"type": "string"},
                         "to": {"type": "string"},
+                        "round": {"type": "integer", "description": "Of a debate: 1 for what was said first."},
                     },
                 },
             },

@@ -58,6 +58,24 @@ playbook:
       answer: { found: true }
 """
 
+SECOND = """\
+name: second
+description: Gives a second opinion, and listens to the others.
+model: playbook
+input:
+  type: object
+  required: [message]
+  properties: { message: { type: string }, debate: { type: object } }
+output: { type: object, required: [found], properties: { found: { type: boolean } } }
+playbook:
+  rules:
+    - name: the others know better
+      when: { has: input.debate }
+      answer: { found: true }
+    - name: believe nothing at first
+      answer: { found: false }
+"""
+
 TEAM = """\
 name: service
 description: A desk, and those behind it.
@@ -77,6 +95,7 @@ _FILES = {
     "agents/desk.yaml": DESK,
     "agents/cashier.yaml": CASHIER,
     "agents/checker.yaml": CHECKER,
+    "agents/second.yaml": SECOND,
     "teams/service.yaml": TEAM,
     "policies/team.cedar": POLICY,
 }
@@ -99,4 +118,13 @@ TEAM_SCENARIOS: tuple[Scenario, ...] = (
     _team("hierarchy", checked=False),
     _team("handoff", checked=False),
     _team("panel", checked=True),
+    Scenario(
+        name="team-debate",
+        text="do:\n  - engage:\n      call: team:1.0.0@default\n"
+        "      with: { team: service, pattern: debate, members: [checker, second], input: { message: 'refund 250' } }\n",
+        agent="payer",
+        files=_FILES,
+        effects={"/check": 1},
+        output=ANYTHING,
+    ),
 )

@@ -23,7 +23,6 @@ _RUN_SIGNS: Mapping[str, tuple[str, str]] = {
     "diverged": ("≠", "failed"),
     "cancelled": ("■", "denied"),
     "waiting": ("…", "waiting"),
-    "paused": ("‖", "waiting"),
     "running": ("▶", "running"),
     "pending": ("○", "running"),
 }

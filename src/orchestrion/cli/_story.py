@@ -132,13 +132,13 @@ def _became(run: Run, problem: Problem | None, waits: Sequence[Waiting], timezon
     match run.status:
         case RunStatus.COMPLETED:
             return _outcome(run.output)
-        case RunStatus.WAITING | RunStatus.PENDING | RunStatus.RUNNING | RunStatus.PAUSED if waits:
+        case RunStatus.WAITING | RunStatus.PENDING | RunStatus.RUNNING if waits:
             return f"It waits for {listed([_awaited(each, timezone) for each in waits[:3]])}."
         case RunStatus.PENDING:
             return "It was accepted and has not begun yet."
         case RunStatus.RUNNING:
             return "It is being worked on."
-        case RunStatus.WAITING | RunStatus.PAUSED:
+        case RunStatus.WAITING:
             return f"It is {run.status.value}."
         case RunStatus.CANCELLED:
             return problem_words(problem) if problem else "It was cancelled."

@@ -91,7 +91,7 @@ def exit_code(run: Run) -> int:
             return COMPLETED
         case RunStatus.FAULTED | RunStatus.CANCELLED | RunStatus.DIVERGED:
             return FAULTED
-        case RunStatus.PENDING | RunStatus.RUNNING | RunStatus.WAITING | RunStatus.PAUSED:
+        case RunStatus.PENDING | RunStatus.RUNNING | RunStatus.WAITING:
             return WAITING
 
 
@@ -108,7 +108,6 @@ SYMBOLS: Mapping[RunStatus, str] = {
     RunStatus.PENDING: "[dim]○ pending[/]",
     RunStatus.RUNNING: "[cyan]▶ running[/]",
     RunStatus.WAITING: "[yellow]… waiting[/]",
-    RunStatus.PAUSED: "[yellow]‖ paused[/]",
     RunStatus.COMPLETED: "[green]✓ completed[/]",
     RunStatus.FAULTED: "[red]✗ faulted[/]",
     RunStatus.CANCELLED: "[magenta]■ cancelled[/]",

@@ -18,7 +18,6 @@ class RunStatus(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
     WAITING = "waiting"
-    PAUSED = "paused"
     COMPLETED = "completed"
     FAULTED = "faulted"
     CANCELLED = "cancelled"

@@ -53,7 +53,6 @@ from ._memory_events import MemoryEvents
 from ._rules import (
     CLAIMABLE,
     RETRYABLE,
-    SLEEPING,
     answer_message,
     changed,
     decided,
@@ -234,7 +233,7 @@ class MemoryJournal:
         if held is None or held.run.cancel_requested_by is not None:
             return
         held.run = replace(held.run, cancel_requested_by=by)
-        if held.run.status in SLEEPING:
+        if held.run.status is RunStatus.WAITING:
             held.due_at = 0
         if held.run.status is RunStatus.DIVERGED:
             self._set(held, replace(held.run, status=RunStatus.CANCELLED, ended_at=self._clock.now()))

@@ -42,8 +42,7 @@ from orchestrion.core import (
 LARGEST_VALUE = 64 * 1024 * 1024
 """Characters of one JSON value."""
 
-SLEEPING = frozenset({RunStatus.WAITING, RunStatus.PAUSED})
-CLAIMABLE = frozenset({RunStatus.PENDING, RunStatus.WAITING, RunStatus.PAUSED})
+CLAIMABLE = frozenset({RunStatus.PENDING, RunStatus.WAITING})
 RETRYABLE = frozenset({RunStatus.FAULTED, RunStatus.DIVERGED})
 
 

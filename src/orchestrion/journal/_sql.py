@@ -17,7 +17,7 @@ from orchestrion.store import (
     upsert,
 )
 
-from ._rules import CLAIMABLE, SLEEPING
+from ._rules import CLAIMABLE
 
 
 def _columns(table: Table, *without: str) -> str:
@@ -107,7 +107,7 @@ RENAME_MESSAGE = "update messages set id = ?, key = key || ? where run_id = ? an
 MESSAGES = f"select {MESSAGE} from messages where run_id = ? and seq > ? order by seq"  # noqa: S608
 
 CANCEL = f"""
-update runs set cancel_requested_by = ?, due_at = case when status in {_among(SLEEPING)} then 0 else due_at end
+update runs set cancel_requested_by = ?, due_at = case when status = 'waiting' then 0 else due_at end
 where id = ? and cancel_requested_by is null and status in {OPEN} returning status
 """  # noqa: S608
 END_CANCELLED = "update runs set status = 'cancelled', ended_at = ?, due_at = null where id = ?"

@@ -39,6 +39,7 @@ from ._observation import Called, Case, Observation, observe
 from ._plan import Facts, Plan
 from ._scoring import Score, at, score, truth_of
 from ._summary import Row, summarise
+from ._tally import Happening, Tally
 from ._wealth import Wealth
 from ._words import in_words
 
@@ -53,6 +54,7 @@ __all__ = [
     "Evaluation",
     "EvaluationFile",
     "Facts",
+    "Happening",
     "Judge",
     "Matched",
     "Matching",
@@ -69,6 +71,7 @@ __all__ = [
     "Scorer",
     "Side",
     "Standing",
+    "Tally",
     "Undecided",
     "Wealth",
     "agreement",

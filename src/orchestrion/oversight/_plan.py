@@ -63,6 +63,8 @@ class Facts:
     """Calls that policy refused."""
     asked: int
     """How often a person was asked."""
+    calls: tuple[str, ...] = ()
+    """Names of the tools that models called, in order; those that policy refused too."""
 
     def to_json(self) -> Mapping[str, Json]:
         return {
@@ -74,6 +76,7 @@ class Facts:
             "usd": self.usd,
             "denied": self.denied,
             "asked": self.asked,
+            "calls": self.calls,
         }
 
     def lost(self, plan: Plan) -> float:

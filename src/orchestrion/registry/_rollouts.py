@@ -23,7 +23,7 @@ values (?, ?, ?, ?, ?, 'running', ?, ?)
 _END = "update rollouts set status = ?, ended_at = ?, verdict = ?, evidence = ? where id = ? and status = 'running'"
 _BUNDLE = "select body from bundles where digest = ?"
 _RUNS = """
-select id, versions, status, created_at, ended_at from runs
+select id, versions, status, created_at, started_at, ended_at from runs
 where workflow = ? and namespace = ? and created_at >= ? and parent_id is null order by created_at, id
 """
 _ENDED = ("completed", "faulted", "cancelled")
@@ -64,6 +64,7 @@ class TrialRun:
     ended: bool
     waiting: bool
     created_at: float
+    started_at: float | None
     ended_at: float | None
 
 
@@ -146,14 +147,14 @@ class Rollouts:
             lambda connection: [_rollout(*row) for row in connection.execute(_LISTED, (limit,))]
         )
 
-    async def runs(self, rollout: Rollout) -> Sequence[TrialRun]:
-        """Its runs, in the order in which they began."""
+    async def runs(self, rollout: Rollout, since: float = 0.0) -> Sequence[TrialRun]:
+        """Its runs that were created at `since` or later, in the order in which they were."""
         namespace, _, name = rollout.workflow.partition("/")
 
         def read(connection: Connection) -> list[TrialRun]:
             found: list[TrialRun] = []
-            for run_id, versions, status, created_at, ended_at in connection.execute(
-                _RUNS, (name, namespace, rollout.created_at)
+            for run_id, versions, status, created_at, started_at, ended_at in connection.execute(
+                _RUNS, (name, namespace, max(since, rollout.created_at))
             ):
                 said = parse(versions) if versions and rollout.id in versions else None
                 if isinstance(said, dict) and isinstance(side := said.get("side"), str):
@@ -164,6 +165,7 @@ class Rollouts:
                             ended=status in _ENDED,
                             waiting=status == "waiting",
                             created_at=created_at,
+                            started_at=started_at,
                             ended_at=ended_at,
                         )
                     )

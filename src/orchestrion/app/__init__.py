@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         roll_back,
     )
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
+    from ._rollouts import Oversight, oversight_on
     from ._rooms import Rooms, open_rooms
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
     from ._schemas import SCHEMA_KINDS, schema_of
@@ -45,6 +46,7 @@ __all__ = [
     "Grouping",
     "Kinds",
     "Mode",
+    "Oversight",
     "PutAway",
     "Rehearsal",
     "Released",
@@ -72,6 +74,7 @@ __all__ = [
     "open_rooms",
     "open_rows",
     "oversight_of",
+    "oversight_on",
     "pause",
     "planned_on",
     "predictor_source",
@@ -101,6 +104,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("App", "conduct", "open_app", "require_input", "require_role"), "_app"),
     **dict.fromkeys(("Rooms", "open_rooms"), "_rooms"),
+    **dict.fromkeys(("Oversight", "oversight_on"), "_rollouts"),
     **dict.fromkeys(("Chosen", "Versions"), "_versions"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),

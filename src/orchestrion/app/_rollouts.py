@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from typing import assert_never, cast
 
-from orchestrion.core import Clock, Journal, Json, OrchestrionError, UserError
+from orchestrion.core import Clock, Journal, Json, OrchestrionError, SystemClock, UserError
 from orchestrion.expressions import Expressions
+from orchestrion.journal import DurableJournal
 from orchestrion.oversight import (
     Comparison,
     Happening,
@@ -32,7 +34,6 @@ LATE_S = 60.0
 """How much later than its time of creation a run may be committed, and is found all the same."""
 BY = "orchestrion"
 """Who ends a rollout by its verdict."""
-LOST = "were losses"
 
 
 class Trial:
@@ -136,8 +137,8 @@ class Oversight:
             verdict = (await self.comparison(rollout)).verdict
             status = _status(verdict)
             if status is not None:
-                evidence = _evidence(verdict)
-                words = in_words(verdict, lost=LOST)
+                evidence = verdict.standing.to_json()
+                words = in_words(verdict)
                 try:
                     ended.append(await self.rollouts.end(rollout, status, verdict=words, evidence=evidence, by=BY))
                 except UserError as error:
@@ -172,18 +173,12 @@ def _status(verdict: RolloutVerdict) -> RolloutStatus | None:
             assert_never(verdict)
 
 
-def _evidence(verdict: RolloutVerdict) -> Json:
-    standing = verdict.standing
-    return {
-        "pairs": standing.pairs,
-        "candidate_loss": standing.candidate_loss,
-        "control_loss": standing.control_loss,
-        "against": standing.against,
-        "in_favour": standing.in_favour,
-        "alpha": standing.rule.alpha,
-        "margin": standing.rule.margin,
-        "tolerance": standing.rule.tolerance,
-    }
+@asynccontextmanager
+async def oversight_on(journal: DurableJournal) -> AsyncGenerator[Oversight]:
+    """For looking at the rollouts of a store, without opening the project."""
+    clock = SystemClock()
+    async with Expressions() as expressions:
+        yield Oversight(Rollouts(journal, clock), journal, expressions, clock)
 
 
 async def stopped(task: "asyncio.Task[None]", oversight: Oversight) -> None:

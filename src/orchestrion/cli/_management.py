@@ -73,7 +73,7 @@ def deploy(
     loss: Annotated[
         str | None,
         typer.Option(
-            help="Canary: what else is a loss, in jq over {status, input, output, seconds, usd, denied, asked}."
+            help="Canary: what else is a loss, in jq over {status, input, output, seconds, usd, denied, asked, calls}."
         ),
     ] = None,
     violation: Annotated[
@@ -85,6 +85,10 @@ def deploy(
     ] = None,
     stratum: Annotated[
         str | None, typer.Option(help="Canary: what is compared with its like: a JSON pointer.", metavar="POINTER")
+    ] = None,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(help="Canary: what it has to be shown to be worse by less than; 5% by default.", metavar="SHARE"),
     ] = None,
     user: As = None,
     project: Project = HERE,
@@ -106,7 +110,7 @@ def deploy(
             "sticky": sticky,
             "stratum": stratum,
         }
-        begin(workflow, version, canary, told, project=project, user=user, as_json=as_json)
+        begin(workflow, version, canary, tolerance, told, project=project, user=user, as_json=as_json)
     from ._versions import deploy
 
     deploy(workflow, version, alias, why, project=project, user=user, as_json=as_json)

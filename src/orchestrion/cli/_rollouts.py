@@ -1,17 +1,20 @@
 """`orchestrion rollouts` and `deploy --canary`: versions on trial."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from rich.table import Table
 
-from orchestrion.app import changes_between, oversight_of, put_on_trial, registry_of, resolve
-from orchestrion.core import Json, UserError, iso
+from orchestrion.app import Oversight, changes_between, oversight_on, put_on_trial, registry_of, resolve
+from orchestrion.core import Json, SystemClock, UserError, iso
+from orchestrion.journal import DurableJournal
 from orchestrion.oversight import Plan, in_words
-from orchestrion.registry import Rollout, RolloutStatus, short
+from orchestrion.registry import Registry, Rollout, RolloutStatus, differences, short
 
+from ._runs import journal_of
 from ._terminal import COMPLETED, err, execute, out, print_json, user_name
 from ._versions import app_of, lines_of, say, when
 
@@ -20,6 +23,7 @@ def begin(
     workflow: str,
     version: str,
     shares: str,
+    tolerance: str | None,
     told: Mapping[str, float | str | None],
     *,
     project: Path,
@@ -27,9 +31,10 @@ def begin(
     as_json: bool,
 ) -> NoReturn:
     async def work() -> int:
-        plan = Plan.from_json(
-            {"shares": list(_shares(shares)), **{name: each for name, each in told.items() if each is not None}}
-        )
+        said: dict[str, Json] = {name: each for name, each in told.items() if each is not None}
+        if tolerance is not None:
+            said["rule"] = {"tolerance": _shares(tolerance)[-1]}
+        plan = Plan.from_json({"shares": list(_shares(shares)), **said})
         async with AsyncExitStack() as stack:
             app = await app_of(stack, project)
             candidate = await resolve(app, version, workflow, user_name(user))
@@ -51,7 +56,8 @@ def begin(
 def list_rollouts(limit: int, *, project: Path, as_json: bool) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
-            found = await oversight_of(await app_of(stack, project)).rollouts.listed(limit)
+            opened = await _opened(stack, project)
+            found = await opened[0].rollouts.listed(limit) if opened else ()
         if as_json:
             print_json([_json(each) for each in found])
         elif found:
@@ -71,22 +77,26 @@ def list_rollouts(limit: int, *, project: Path, as_json: bool) -> None:
 def show_rollout(fragment: str, *, project: Path, as_json: bool) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
-            app = await app_of(stack, project)
-            oversight, registry = oversight_of(app), registry_of(app)
-            rollout = await oversight.rollouts.find(fragment)
-            runs = await oversight.rollouts.runs(rollout)
-            words = rollout.verdict or in_words((await oversight.comparison(rollout)).verdict, lost="were losses")
+            oversight, registry, rollout = await _found(stack, project, fragment)
+            runs = Counter(run.side for run in await oversight.rollouts.runs(rollout))
+            words, evidence = rollout.verdict, rollout.evidence
+            if words is None:
+                verdict = (await oversight.comparison(rollout)).verdict
+                words, evidence = in_words(verdict), verdict.standing.to_json()
             bundles = [(await registry.find(digest)).bundle for digest in (rollout.control, rollout.candidate)]
-            changes = await changes_between(app, *bundles)
-        counted = {side: sum(run.side == side for run in runs) for side in ("candidate", "control")}
+            changes = differences(*[await registry.contents(each) for each in bundles])
         if as_json:
-            print_json({**_json(rollout), "runs": dict(counted), "verdict": words})
+            counted: Json = {side: runs[side] for side in ("candidate", "control")}
+            print_json({**_json(rollout), "runs": counted, "verdict": words, "evidence": evidence})
             return COMPLETED
         say(f"{rollout.workflow}: {short(rollout.candidate)} beside {short(rollout.control)}, {rollout.status}")
         say(f"  begun {when(rollout.created_at)} by {rollout.created_by}")
         for line in lines_of(changes):
             say(f"  {line}")
-        say(f"  {counted['candidate']} runs with the candidate, {counted['control']} with the present version")
+        say(f"  {runs['candidate']} runs with the candidate, {runs['control']} with the present version")
+        if isinstance(evidence, dict):
+            against, for_it, goal = evidence["against"], evidence["in_favour"], 1 / cast("float", evidence["alpha"])
+            say(f"  evidence against it {against:.3g}, for it {for_it:.3g}; either decides at {goal:.3g}")
         say(f"  {words}")
         return COMPLETED
 
@@ -96,10 +106,9 @@ def show_rollout(fragment: str, *, project: Path, as_json: bool) -> None:
 def stop_rollout(fragment: str, *, project: Path, user: str | None, as_json: bool) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
-            rollouts = oversight_of(await app_of(stack, project)).rollouts
-            found = await rollouts.find(fragment)
-            by = user_name(user)
-            ended = await rollouts.end(found, RolloutStatus.STOPPED, verdict=f"stopped by {by}", evidence=None, by=by)
+            oversight, _, rollout = await _found(stack, project, fragment)
+            by, stopped = user_name(user), RolloutStatus.STOPPED
+            ended = await oversight.rollouts.end(rollout, stopped, verdict=f"stopped by {by}", evidence=None, by=by)
         if as_json:
             print_json(_json(ended))
         else:
@@ -107,6 +116,23 @@ def stop_rollout(fragment: str, *, project: Path, user: str | None, as_json: boo
         return COMPLETED
 
     execute(work, as_json=as_json)
+
+
+async def _opened(stack: AsyncExitStack, project: Path) -> tuple[Oversight, Registry] | None:
+    """To look at rollouts, whoever advances the runs; None where nothing was kept yet."""
+    journal = await journal_of(stack, project)
+    if not isinstance(journal, DurableJournal):
+        return None
+    return await stack.enter_async_context(oversight_on(journal)), Registry(journal, SystemClock())
+
+
+async def _found(stack: AsyncExitStack, project: Path, fragment: str) -> tuple[Oversight, Registry, Rollout]:
+    """Raises: UserError `unknown-rollout`, `ambiguous-rollout`."""
+    opened = await _opened(stack, project)
+    if opened is None:
+        raise UserError("unknown-rollout", f"There is no rollout {fragment!r}.", hint="orchestrion rollouts list")
+    oversight, registry = opened
+    return oversight, registry, await oversight.rollouts.find(fragment)
 
 
 def _shares(text: str) -> list[float]:

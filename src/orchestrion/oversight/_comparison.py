@@ -83,6 +83,18 @@ class Standing:
     in_favour: float
     """The wealth won by betting that it is worse by less than `tolerance`; promoted at 1/alpha."""
 
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "pairs": self.pairs,
+            "candidate_loss": self.candidate_loss,
+            "control_loss": self.control_loss,
+            "against": self.against,
+            "in_favour": self.in_favour,
+            "alpha": self.rule.alpha,
+            "margin": self.rule.margin,
+            "tolerance": self.rule.tolerance,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undecided:

@@ -5,7 +5,7 @@ from typing import assert_never
 from ._comparison import Promote, RollBack, RolloutVerdict, Standing, Undecided
 
 
-def in_words(verdict: RolloutVerdict, *, lost: str = "of the possible loss occurred") -> str:
+def in_words(verdict: RolloutVerdict, *, lost: str = "were losses") -> str:
     """A verdict as an operations team reads it.
 
     `lost` says what the share of the losses means: "of its replies were corrected".

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from orchestrion.core import Clock, Json, UserError, dump, parse
 from orchestrion.store import Connection, Storage
 
+from ._beginning import only_one
 from ._bundle import Bundle, bundle_of, short
 
 PRODUCTION = "production"
@@ -108,20 +109,20 @@ class Registry:
 
     async def find(self, digest: str) -> Kept:
         """The bundle whose digest begins so. Raises: UserError `unknown-version`, `ambiguous-version`."""
-
-        def read(connection: Connection) -> list[Kept]:
-            return [_kept(*row) for row in connection.execute(_KNOWN, (digest, digest + "g")).fetchall()]
-
-        found = await self._storage.look(read)
-        if not found:
-            raise UserError(
+        return await only_one(
+            self._storage,
+            _KNOWN,
+            digest,
+            _kept,
+            unknown=UserError(
                 "unknown-version",
                 f"There is no version {digest!r}.",
                 hint="`orchestrion versions list` shows those that are kept.",
-            )
-        if len(found) > 1:
-            raise UserError("ambiguous-version", f"Several versions begin with {digest!r}.", hint="Write more of it.")
-        return found[0]
+            ),
+            ambiguous=UserError(
+                "ambiguous-version", f"Several versions begin with {digest!r}.", hint="Write more of it."
+            ),
+        )
 
     async def listed(self, workflow: str | None, limit: int) -> Sequence[Kept]:
         """The latest first; of one workflow, or of all. A workflow may be named without its namespace."""

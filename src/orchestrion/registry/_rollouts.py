@@ -7,6 +7,7 @@ from enum import StrEnum
 from orchestrion.core import Clock, Json, UserError, dump, new_id, parse
 from orchestrion.store import Connection, Storage
 
+from ._beginning import only_one
 from ._bundle import Bundle, short
 from ._registry import PRODUCTION, move_alias
 
@@ -132,14 +133,18 @@ class Rollouts:
 
     async def find(self, fragment: str) -> Rollout:
         """The rollout whose id begins so. Raises: UserError `unknown-rollout`, `ambiguous-rollout`."""
-        found = await self._storage.look(
-            lambda connection: [_rollout(*row) for row in connection.execute(_FIND, (fragment, fragment + "g"))]
+        return await only_one(
+            self._storage,
+            _FIND,
+            fragment,
+            _rollout,
+            unknown=UserError(
+                "unknown-rollout", f"There is no rollout {fragment!r}.", hint="orchestrion rollouts list"
+            ),
+            ambiguous=UserError(
+                "ambiguous-rollout", f"Several rollouts begin with {fragment!r}.", hint="Write more of it."
+            ),
         )
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UserError("ambiguous-rollout", f"Several rollouts begin with {fragment!r}.", hint="Write more of it.")
-        raise UserError("unknown-rollout", f"There is no rollout {fragment!r}.", hint="orchestrion rollouts list")
 
     async def listed(self, limit: int) -> Sequence[Rollout]:
         """The latest first."""

@@ -160,7 +160,11 @@ class Command:
         return texts[0]
 
     def json(self) -> Any:
-        return json.loads(self.text())
+        text = self.text()
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise SystemExit(f"$ {self.line}\nended with {self.process.returncode} and said {text!r}") from None
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from ._ears import Desk, desk
 from ._killing import play, play_with_crash, write_project
 from ._packages import Packages, packages_in
 from ._processes import Process, start_command
+from ._releasing import ACTS, Act, begin_releases, play_release, write_greeting
 from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
 from ._serving import serving
@@ -17,10 +18,12 @@ from ._turn_scenarios import TURN_SCENARIO
 from ._walking import interpreting, read_document, run_of, walk_document
 
 __all__ = [
+    "ACTS",
     "ANYTHING",
     "SCENARIOS",
     "TEAM_SCENARIOS",
     "TURN_SCENARIO",
+    "Act",
     "Almanac",
     "CountingServer",
     "Crash",
@@ -40,12 +43,14 @@ __all__ = [
     "Scripted",
     "Stage",
     "an_event",
+    "begin_releases",
     "counting_server",
     "desk",
     "interpreting",
     "new_run",
     "packages_in",
     "play",
+    "play_release",
     "play_with_crash",
     "read_document",
     "run_command",
@@ -53,5 +58,6 @@ __all__ = [
     "serving",
     "start_command",
     "walk_document",
+    "write_greeting",
     "write_project",
 ]

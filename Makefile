@@ -14,9 +14,9 @@ setup: ## install everything into .venv, with the command .venv/bin/orchestrion
 	$(PREPARE) dev
 	@echo "Ready: .venv/bin/orchestrion --help"
 
-demo: ## a bank's service desk in six scenes, killed in the middle on purpose
+demo: ## a bank's service desk in seven scenes, killed in the middle on purpose (SEED=7 deals out other messages)
 	$(PREPARE) run
-	@$(BIN)/python examples/customer-service/demo.py
+	@$(BIN)/python examples/customer-service/demo.py $(SEED)
 
 demo-fraud: ## 10,000 card payments, killed five times on the way: what is caught, missed, and why
 	$(PREPARE) run

@@ -1,6 +1,6 @@
-"""Six scenes at a bank's service desk. Everything goes through the command `orchestrion`; the bank's database is the witness.
+"""Seven scenes at a bank's service desk. Everything goes through the command `orchestrion`; the bank's database is the witness.
 
-Run: python demo.py    (or `make demo`)
+Run: python demo.py [SEED]    (or `make demo [SEED=7]`; the seed deals out the messages of the last scene)
 
 It works in copies of this folder, in a new folder among the system's temporary files; this folder is left as it is.
 """
@@ -38,6 +38,7 @@ SUPPORT_LEAD = "lea"
 KILL_AFTER = 60
 """How many answers stand in the bank's book when the process is killed."""
 ALL_OF_THEM = "100000"
+SEED = 2026
 console = Console(highlight=False)
 
 
@@ -167,7 +168,8 @@ class Command:
             raise SystemExit(f"$ {self.line}\nended with {self.process.returncode} and said {text!r}") from None
 
 
-def main() -> None:
+def main(seed: int) -> None:
+    """The seed deals out the messages of the last scene."""
     began = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="orchestrion-demo-"))
     introduce(home)
@@ -178,10 +180,12 @@ def main() -> None:
     third = third_scene(desk, calm, messages)
     fourth, page = fourth_scene(desk, calm)
     fifth = fifth_scene(calm, messages)
-    from team_scene import team_scene  # it uses what stands here
+    from team_scene import team_scene  # they use what stands here
+    from trial_scene import trial_scene
 
     sixth = team_scene(home, desk, console)
-    conclude([first, second, third, fourth, fifth, sixth], page, home, time.monotonic() - began)
+    seventh = trial_scene(home, desk, messages, seed, console)
+    conclude([first, second, third, fourth, fifth, sixth, seventh], page, home, time.monotonic() - began)
 
 
 def introduce(home: Path) -> None:
@@ -450,7 +454,9 @@ def conclude(summary: Sequence[str], page: Path, home: Path, seconds: float) -> 
 
 if __name__ == "__main__":
     sys.modules["demo"] = sys.modules["__main__"]
+    if not "".join(sys.argv[1:2] or [str(SEED)]).isdecimal() or len(sys.argv) > 2:
+        sys.exit("Use: python demo.py [SEED], a number.")
     try:
-        main()
+        main(int(sys.argv[1]) if sys.argv[1:] else SEED)
     except KeyboardInterrupt:
         sys.exit("Stopped.")

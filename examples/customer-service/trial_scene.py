@@ -20,8 +20,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-SEED = 2026
-CHUNK, MOST = 120, 1_500
+CHUNK, MOST = 240, 2_400
 """Messages of one file, and after how many of them a trial is left undecided."""
 CUSTOMERS = [f"C-{1001 + number}" for number in range(200)]
 GENEROUS = """\
@@ -39,7 +38,7 @@ RELIEVING = """\
       de: 'Bitte nennen Sie uns Zeit und Ort; wir vergleichen es mit der Zählung des Tages und buchen Fehlendes in zwei Tagen nach.'
 """
 WORSE = ("--canary", "20%", "--sticky", "/customerId", "--loss", ".denied > 0")
-BETTER = ("--canary", "50%", "--sticky", "/customerId", "--loss", ".asked > 0", "--tolerance", "10%")
+BETTER = ("--canary", "50%", "--sticky", "/customerId", "--loss", ".denied > 0", "--tolerance", "10%")
 
 
 def trial_scene(home: Path, trained: Desk, messages: Sequence[Message], seed: int, console: Console) -> str:
@@ -58,7 +57,9 @@ def trial_scene(home: Path, trained: Desk, messages: Sequence[Message], seed: in
     playbook.write_text(before.replace("  - name: no rule fits\n", f"{RELIEVING}  - name: no rule fits\n"), "utf-8")
     raise_limit(desk.folder / "policies" / "refunds.cedar")
     better = on_trial(console, desk, traffic, BETTER)
-    return said(f"{ended(worse)} {harm} {ended(better)} (Messages by seed {seed}; another one: make demo SEED=7.)")
+    return said(
+        f"A worse version: {ended(worse)}. {harm} A better one: {ended(better)}. (Seed {seed}; make demo SEED=7 tries another.)"
+    )
 
 
 class Traffic:
@@ -86,10 +87,11 @@ def on_trial(console: Console, desk: Desk, traffic: Traffic, options: Sequence[s
     """Deploy the files as a candidate, let messages come in until there is a verdict, and show how the evidence grows."""
     line = shlex.join(("orchestrion", "deploy", WORKFLOW, *options))
     console.print(f"[dim]$[/] [cyan]{escape(line)}[/]", soft_wrap=True)
+    deploying = desk.start("deploy", WORKFLOW, *options, "--json")
     diff = desk.start("versions", "diff", "production", "working", "--workflow", WORKFLOW, "--json")
+    rollout = deploying.json()["id"]
     for change in diff.json()["changes"]:
         console.print(f"  {escape(change['piece'])}: {escape('; '.join(change['words']))}", soft_wrap=True)
-    rollout = desk.start("deploy", WORKFLOW, *options, "--json").json()["id"]
     title = f"orchestrion rollouts show {rollout[:13]}: 20 for it or against it decide"
     table = columns(title, ">messages", ">it got", ">pairs", ">its losses", ">the present's", ">against it", ">for it")
     shown: Mapping[str, Any] = {}
@@ -103,7 +105,7 @@ def on_trial(console: Console, desk: Desk, traffic: Traffic, options: Sequence[s
             batch.text()
             if shown["status"] != "running":
                 break
-    console.print(f"  [bold]{escape(shown['status'])}[/]: {escape(shown['verdict'])}")
+    console.print()
     return shown
 
 
@@ -117,7 +119,7 @@ def look(desk: Desk, rollout: str, table: Any, before: Mapping[str, Any]) -> Map
         counts = [str(sum(runs.values())), str(runs["candidate"]), str(evidence["pairs"])]
         table.add_row(*counts, *losses, *wealth)
     else:
-        time.sleep(1)
+        time.sleep(2)
     return shown
 
 
@@ -130,17 +132,17 @@ def tell_harm(console: Console, desk: Desk, rollout: Mapping[str, Any]) -> str:
     )[0]
     console.print(f"the bank  {many(paid[0], 'refund')} paid; not owed: [bold]{many(wrong[0], 'refund')}[/]")
     answered = rollout["runs"]["candidate"]
-    lost = round((rollout["evidence"]["candidate_loss"] or 0) * rollout["evidence"]["pairs"])
+    refused = round((rollout["evidence"]["candidate_loss"] or 0) * rollout["evidence"]["pairs"])
     return (
-        f"{many(answered, 'message')} had met it, at least {lost} of them a wrong no; what it wanted to give away was refused, "
-        f"and the bank paid {money(wrong[1])} that it did not owe."
+        f"{many(answered, 'message')} met it and {refused} of those compared were wrongly told no; its gifts were refused, and the bank "
+        f"paid {money(wrong[1])} that it did not owe."
     )
 
 
 def ended(rollout: Mapping[str, Any]) -> str:
     """What became of it, after how many messages."""
-    count = sum(rollout["runs"].values())
-    return f"After {many(count, 'message')} the platform decided by itself: [bold]{escape(rollout['verdict'])}[/]."
+    count, verdict = sum(rollout["runs"].values()), escape(rollout["verdict"])
+    return f"after {many(count, 'message')} of all, and by itself, [bold]{verdict}[/]"
 
 
 def raise_limit(policies: Path) -> None:

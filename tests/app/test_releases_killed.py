@@ -93,7 +93,7 @@ def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("releases")
 
 
-FEWEST = {"deploy": 8, "try": 8, "promote": 5, "take back": 3, "roll back": 3}
+FEWEST = {"deploy": 8, "try": 8, "promote": 4, "take back": 3, "roll back": 3}
 """Places at which to die, at least."""
 
 

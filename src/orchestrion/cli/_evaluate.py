@@ -75,7 +75,7 @@ def _tell(found: Evaluated) -> None:
     out.print(f"{title}: {found.bundle.workflow} {short(found.bundle.digest)}{versus}", markup=False)
     table = Table(box=None, pad_edge=False)
     for column in ("", "scorer", "value", "95 % interval", "cases"):
-        table.add_column(column, no_wrap=column != "scorer")
+        table.add_column(column, no_wrap=column != "scorer", overflow="fold")
     if found.against:
         table.add_column("difference", no_wrap=True)
         table.add_column("better, worse", no_wrap=True)

@@ -94,7 +94,7 @@ def on_trial(console: Console, desk: Desk, traffic: Traffic, options: Sequence[s
         console.print(f"  {escape(change['piece'])}: {escape('; '.join(change['words']))}", soft_wrap=True)
     title = f"orchestrion rollouts show {rollout[:13]}: 20 for it or against it decide"
     table = columns(title, ">messages", ">it got", ">pairs", ">its losses", ">the present's", ">against it", ">for it")
-    shown: Mapping[str, Any] = {}
+    shown: Mapping[str, Any] = {"evidence": {"pairs": 0}}
     with Live(table, console=console, refresh_per_second=4):
         for _ in range(MOST // CHUNK):
             batch = desk.start("run", WORKFLOW, "--each", traffic.next(), "--json")
@@ -113,7 +113,7 @@ def look(desk: Desk, rollout: str, table: Any, before: Mapping[str, Any]) -> Map
     """Another line, where there is more evidence than before."""
     shown = desk.start("rollouts", "show", rollout, "--json").json()
     evidence, runs = shown["evidence"], shown["runs"]
-    if evidence and evidence["pairs"] and evidence["pairs"] != (before.get("evidence") or {}).get("pairs"):
+    if evidence["pairs"] != before["evidence"]["pairs"]:
         losses = [f"{evidence[side]:.0%}" for side in ("candidate_loss", "control_loss")]
         wealth = [f"{evidence[side]:.3g}" for side in ("against", "in_favour")]
         counts = [str(sum(runs.values())), str(runs["candidate"]), str(evidence["pairs"])]

@@ -100,7 +100,15 @@ class Streams:
     """Nothing follows the last piece until the server stops."""
 
 
-Behaviour: TypeAlias = Says | Calls | Status | Raw | Hangs | Drops | Silent | Refuses | Dribbles | Streams
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Another answer, after a while."""
+
+    seconds: float
+    then: "Behaviour"
+
+
+Behaviour: TypeAlias = Says | Calls | Status | Raw | Hangs | Drops | Silent | Refuses | Dribbles | Streams | Late
 
 
 @dataclass
@@ -172,6 +180,9 @@ class OpenAIServer:
 
     async def _behave(self, behaviour: Behaviour, writer: asyncio.StreamWriter, streaming: bool) -> bool:
         match behaviour:
+            case Late(seconds=seconds, then=then):
+                await asyncio.sleep(seconds)
+                return await self._behave(then, writer, streaming)
             case Says() | Calls() | Silent() | Refuses():
                 await _send(writer, 200, self._answer(behaviour, streaming), kind=_EVENTS if streaming else _JSON)
             case Status(code=code, retry_after=retry_after, error=error):

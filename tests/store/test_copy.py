@@ -9,6 +9,7 @@ import pytest
 
 from orchestrion.core import Ask, Json, Put, Quarantined, RunFilter, SetRun, UserError
 from orchestrion.journal import DurableJournal
+from orchestrion.registry import PRODUCTION, Bundle, Registry, Rollouts, RolloutStatus
 from orchestrion.store import Copied, Store
 from orchestrion.testing.journal_suite import HandClock, a_leaf, a_request, a_run, approved, begun
 
@@ -36,7 +37,25 @@ async def fill(store: Store, clock: HandClock) -> None:
     await journal.answer("q", approved(clock))
     await journal.late("run-2", a_leaf("/late"))
     await journal.quarantine([Quarantined(batch="b", row=7, value={"a": 1}, reasons=["bad"], created_at=1.0)])
+    await fill_registry(journal, clock)
     await journal.close()
+
+
+async def fill_registry(journal: DurableJournal, clock: HandClock) -> None:
+    """Two versions, one deployed and one that was on trial, and what an evaluation found."""
+    registry, rollouts = Registry(journal, clock), Rollouts(journal, clock)
+    one, other = (
+        Bundle(workflow="shop/greet", version="1", document="d1", pieces={"agents/a.yaml": name}) for name in "ab"
+    )
+    for bundle, content in ((one, b"\x00one"), (other, b"other")):
+        await registry.keep(bundle, {bundle.pieces["agents/a.yaml"]: content}, by="ana", source="git 1234")
+    await registry.move(one, PRODUCTION, by="ana", why="to begin", expected=None)
+    begun = await rollouts.begin(other, one, {"shares": [0.1]}, by="ana")
+    await rollouts.end(begun, RolloutStatus.ROLLED_BACK, verdict="worse", evidence={"pairs": 17}, by="orchestrion")
+    row = ("b1", "case 1", "", '{"status":"completed"}', 1.5)
+    await journal.change(
+        lambda connection: connection.execute("insert into results values (?, ?, ?, ?, ?)", row) and None
+    )
 
 
 async def contents(store: Store, clock: HandClock) -> list[object]:
@@ -45,6 +64,12 @@ async def contents(store: Store, clock: HandClock) -> list[object]:
     found += [await journal.entries(f"run-{i}") for i in range(3)]
     found += [await journal.inbox("run-1", 0), await journal.late_outcomes("run-2"), await journal.quarantined("b")]
     found.append(await journal.document("d1"))
+    registry = Registry(journal, clock)
+    kept = await registry.listed(None, 10)
+    assert len(kept) == 2
+    found += [kept, [await registry.contents(each.bundle) for each in kept], await registry.moves("shop/greet")]
+    found += [await Rollouts(journal, clock).listed(10)]
+    found += await journal.look(lambda connection: [tuple(row) for row in connection.execute("select * from results")])
     await journal.close()
     return found
 

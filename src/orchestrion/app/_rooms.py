@@ -12,10 +12,12 @@ from orchestrion.egress import Egress
 from orchestrion.engine import Outside
 from orchestrion.expressions import Expressions
 from orchestrion.functions import Installed
+from orchestrion.governance import Catalogued
 from orchestrion.interpreter import Interpreter
 from orchestrion.models import Models, PlaybookFile, Routers
 from orchestrion.project import Project
 
+from ._emergency import EmergencyGate, emergency_findings
 from ._functions import catalog_of
 from ._kinds import read_kinds
 from ._knowledge import knowledge_of
@@ -112,10 +114,10 @@ async def read_rooms(
         others += catalog.installed.findings()
     agents.update(checked.agents)
     teams.update(checked.teams)
-    retired = [] if project.home else retiring(project, shared.clock)
+    of_now = [] if project.home else [*retiring(project, shared.clock), *emergency_findings(project, checked)]
     return Rooms(
         project=project,
-        checked=replace(checked, findings=[*retired, *found, *others, *checked.findings]),
+        checked=replace(checked, findings=[*of_now, *found, *others, *checked.findings]),
         shared=shared,
         catalog=catalog,
         installed=catalog.installed,
@@ -142,12 +144,15 @@ def _models_of(
     )
 
 
-def outside_of(version: Rooms, journal: Journal, interpreter: Interpreter, *, express: bool) -> Outside:
-    """What runs of one version are made of."""
+def outside_of(
+    version: Rooms, journal: Journal, interpreter: Interpreter, *, now: Catalogued, express: bool
+) -> Outside:
+    """What runs of one version are made of; `now` is what there is to name in the working files."""
+    checked = version.checked
     return Outside(
         catalog=version.catalog,
-        gate=version.checked.require_sound(),
-        workflows=Workflows(version.checked.shelf, journal, interpreter, version.shared.clock),
+        gate=EmergencyGate(checked.require_sound(), version.project.at_home, checked.catalogued.beside(now)),
+        workflows=Workflows(checked.shelf, journal, interpreter, version.shared.clock),
         secrets=version.project.secrets(),
         random=random.SystemRandom().random,
         express=express,

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from orchestrion.core import BugError, Json
@@ -65,6 +65,17 @@ class Catalogued:
             workflows=then["workflows"],
             roles=(*gone, *self.roles),
             users=self.users,
+        )
+
+    def beside(self, other: "Catalogued") -> "Catalogued":
+        """What there is to name here or in the other; where both have an action, as it is here."""
+        mine = {each.name for each in self.actions}
+        return replace(
+            self,
+            actions=[*self.actions, *(each for each in other.actions if each.name not in mine)],
+            agents=sorted({*self.agents, *other.agents}),
+            workflows=sorted({*self.workflows, *other.workflows}),
+            connections=None,
         )
 
     def known(self, entity_type: str) -> Sequence[str] | None:

@@ -13,7 +13,7 @@ from orchestrion.spec import Finding
 
 from ._catalogued import PRINCIPALS, Catalogued, Signature, cedar_entities, cedar_schema, entity_text, signatures
 from ._cedar import Cedar, Evaluation, Name, schema_text
-from ._policies import WORKFLOWS_MAY, Policy, PolicyFile, mentioned, read_policies
+from ._policies import EVERYTHING_MAY, WORKFLOWS_MAY, Policy, PolicyFile, mentioned, read_policies
 from ._shape import Record, Unfit, typed
 
 _FAILED = re.compile(r"error while evaluating policy `policy(\d+)`: ([^`:\d]*)")
@@ -63,6 +63,27 @@ class CedarGate:
         policies, findings = read_policies(
             files or [WORKFLOWS_MAY], catalogued, cedar_schema(signatures(catalogued.actions))
         )
+        return (None if findings else cls(policies, catalogued)), findings
+
+    @classmethod
+    def forbidding(cls, file: PolicyFile, catalogued: Catalogued) -> "tuple[CedarGate | None, list[Finding]]":
+        """A gate that allows what the file's forbids do not concern, or everything that is wrong with the file."""
+        policies, findings = read_policies(
+            [file, EVERYTHING_MAY], catalogued, cedar_schema(signatures(catalogued.actions))
+        )
+        findings += [
+            Finding(
+                file=policy.file,
+                line=policy.line,
+                column=policy.column,
+                severity="error",
+                code="not-forbidding",
+                message=f"Policy {policy.id!r} permits; in an emergency things are only forbidden.",
+                hint="Write `forbid`, or put it into a file in policies/ and deploy that.",
+            )
+            for policy in policies
+            if policy.tree.effect == "permit" and policy.file != EVERYTHING_MAY.file
+        ]
         return (None if findings else cls(policies, catalogued)), findings
 
     def schema_text(self) -> str:

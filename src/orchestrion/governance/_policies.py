@@ -76,6 +76,9 @@ WORKFLOWS_MAY = PolicyFile(
 )
 """Used when a project has no policies: the operator wrote its workflows, so they may; agents may nothing."""
 
+EVERYTHING_MAY = PolicyFile(file="built-in", text='@id("not-forbidden")\npermit(principal, action, resource);\n')
+"""Beside forbids that stand before other policies."""
+
 
 def read_policies(
     files: Sequence[PolicyFile], catalogued: Catalogued, schema: Mapping[str, Json]

@@ -242,9 +242,7 @@ async def conduct(
             await asyncio.to_thread(capture, project, rooms.checked, rooms.catalog),
             registry=Registry(durable, clock) if durable else registry,
             oversight=oversight,
-            make=lambda version: outside_of(
-                version, journal, interpreter, now=rooms.checked.catalogued, express=mode == "express"
-            ),
+            make=lambda version: outside_of(version, journal, interpreter, now=rooms, express=mode == "express"),
             stack=stack,
         )
         engine = Engine(

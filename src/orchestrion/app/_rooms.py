@@ -12,7 +12,6 @@ from orchestrion.egress import Egress
 from orchestrion.engine import Outside
 from orchestrion.expressions import Expressions
 from orchestrion.functions import Installed
-from orchestrion.governance import Catalogued
 from orchestrion.interpreter import Interpreter
 from orchestrion.models import Models, PlaybookFile, Routers
 from orchestrion.project import Project
@@ -144,14 +143,14 @@ def _models_of(
     )
 
 
-def outside_of(
-    version: Rooms, journal: Journal, interpreter: Interpreter, *, now: Catalogued, express: bool
-) -> Outside:
-    """What runs of one version are made of; `now` is what there is to name in the working files."""
+def outside_of(version: Rooms, journal: Journal, interpreter: Interpreter, *, now: Rooms, express: bool) -> Outside:
+    """What runs of one version are made of; `now`, of the working files."""
     checked = version.checked
     return Outside(
         catalog=version.catalog,
-        gate=EmergencyGate(checked.require_sound(), version.project.at_home, checked.catalogued.beside(now)),
+        gate=EmergencyGate(
+            checked.require_sound(), version.project.at_home, checked.catalogued.beside(now.checked.catalogued)
+        ),
         workflows=Workflows(checked.shelf, journal, interpreter, version.shared.clock),
         secrets=version.project.secrets(),
         random=random.SystemRandom().random,

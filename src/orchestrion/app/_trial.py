@@ -41,9 +41,7 @@ async def try_model(rooms: Rooms, name: str, clock: Clock, *, subject: str | Non
         await _ask(candidate, trial, effects, clock)
         return Datum(trial.to_json())
 
-    outside = outside_of(
-        rooms, journal, Interpreter(rooms.shared.expressions), now=rooms.checked.catalogued, express=True
-    )
+    outside = outside_of(rooms, journal, Interpreter(rooms.shared.expressions), now=rooms, express=True)
     run = Run(
         id=new_id(),
         namespace=_NAMESPACE,

@@ -4,6 +4,9 @@
 record of its run (`observe`), each scorer says how that was (`score`), and all scores together make a table with intervals and a
 gate (`summarise`).
 
+**Watching.** What agents, models, tools, routers and workflows do is counted from the record of runs (`measured`), in sums that add up
+over time (`Measures`). Whether some of it has lastingly changed is said by `detect`.
+
 **Rollouts.** A rollout gives a share of conversations to a *candidate*, a new version; the *control*, the present one, keeps the others
 (`assign`). Conversations of both sides and of one kind are matched in pairs when they begin (`Matching`), and the losses of each pair
 are compared (`Comparison`), until the verdict is `RollBack` or `Promote`.
@@ -23,6 +26,10 @@ print(in_words(comparison.verdict))
 
 from ._assign import Side, assign
 from ._comparison import Comparison, Pair, Promote, RollBack, RolloutVerdict, Rule, Standing, Undecided
+from ._drift import CLOCK as DRIFT_CLOCK
+from ._drift import DELTA as DRIFT_DELTA
+from ._drift import LEAST as DRIFT_LEAST
+from ._drift import Change, Signal, detect
 from ._evaluation import (
     Cases,
     Evaluation,
@@ -35,6 +42,7 @@ from ._evaluation import (
 )
 from ._intervals import Agreement, Estimate, agreement, mean, mean_difference, share, share_difference
 from ._matching import Conversation, Matched, Matching
+from ._measures import KINDS, MEASURES, Measures, Record, Seen, Subject, SubjectKind, measured
 from ._observation import Called, Case, Observation, observe
 from ._plan import Facts, Plan
 from ._scoring import Score, at, score, truth_of
@@ -44,10 +52,16 @@ from ._wealth import Wealth
 from ._words import in_words
 
 __all__ = [
+    "DRIFT_CLOCK",
+    "DRIFT_DELTA",
+    "DRIFT_LEAST",
+    "KINDS",
+    "MEASURES",
     "Agreement",
     "Called",
     "Case",
     "Cases",
+    "Change",
     "Comparison",
     "Conversation",
     "Estimate",
@@ -58,29 +72,37 @@ __all__ = [
     "Judge",
     "Matched",
     "Matching",
+    "Measures",
     "Observation",
     "Pair",
     "Plan",
     "Promote",
     "PythonScorer",
+    "Record",
     "RollBack",
     "RolloutVerdict",
     "Row",
     "Rule",
     "Score",
     "Scorer",
+    "Seen",
     "Side",
+    "Signal",
     "Standing",
     "Tally",
+    "Subject",
+    "SubjectKind",
     "Undecided",
     "Wealth",
     "agreement",
     "assign",
     "at",
+    "detect",
     "evaluation_schema",
     "in_words",
     "mean",
     "mean_difference",
+    "measured",
     "observe",
     "read_evaluation",
     "score",

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -113,7 +113,7 @@ Index("ix_runs_created", runs.c.created_at, runs.c.id)
 Index("ix_runs_status", runs.c.status, runs.c.created_at, runs.c.id)
 Index("ix_runs_workflow", runs.c.workflow, runs.c.created_at, runs.c.id)
 Index("ix_runs_workflow_status", runs.c.workflow, runs.c.status, runs.c.created_at, runs.c.id)
-for _name, _then in {"batch": ("created_at", "id"), "parent_id": (), "due_at": (), "blobs": ()}.items():
+for _name, _then in {"batch": ("created_at", "id"), "parent_id": (), "due_at": (), "ended_at": (), "blobs": ()}.items():
     _present = text(f"{_name} IS NOT NULL")
     _columns = [runs.c[name] for name in (_name, *_then)]
     Index(f"ix_runs_{_name}", *_columns, sqlite_where=_present, postgresql_where=_present)
@@ -461,6 +461,92 @@ results = Table(
 )
 """Of evaluations: what a version did with a case (scorer ''), and what a judge said of that (scorer: its digest)."""
 Index("ix_results_at", results.c.at)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+"""How far somebody who reads the journal along has come."""
+
+watched = Table(
+    "watched",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("open", Text, nullable=False),
+    Column("ended_at", Double),
+    Column("again", Integer, nullable=False),
+)
+"""Runs that were counted and may have more to count: up to which entry, and which entries before it had no outcome then.
+again: whether it can be set going again."""
+Index("ix_watched_ended_at", watched.c.ended_at)
+
+measures = Table(
+    "measures",
+    metadata,
+    Column("at", Double, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("at", "kind", "name"),
+    sqlite_with_rowid=False,
+)
+"""What was counted of agents, models, tools, routers and workflows, by windows of five minutes. at: the window's beginning."""
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("signal", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("kind", "name", "signal"),
+)
+"""What is watched for drift, as far back as it has not changed."""
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("cleared_at", Double),
+    Column("body", Text, nullable=False),
+    Column("run_id", Text),
+    Column("acknowledged_at", Double),
+    Column("acknowledged_by", Text),
+)
+"""What was out of bounds, once until it is within them again. run_id: of the run that told somebody."""
+Index(
+    "ix_alerts_open",
+    alerts.c.rule,
+    alerts.c.kind,
+    alerts.c.name,
+    unique=True,
+    sqlite_where=text("cleared_at IS NULL"),
+    postgresql_where=text("cleared_at IS NULL"),
+)
+Index("ix_alerts_opened", alerts.c.opened_at)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    _run_id(),
+    Column("at", Double, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("thumb", Text),
+    Column("correction", Text),
+    Column("note", Text),
+    sqlite_autoincrement=True,
+)
+"""What people said of runs after the fact. thumb: good or bad; correction: what the output should have been, or a part of it."""
+Index("ix_feedback_run_id", feedback.c.run_id)
 
 REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

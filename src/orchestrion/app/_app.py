@@ -38,6 +38,7 @@ from ._rooms import Rooms, open_rooms, outside_of
 from ._telemetry import observing
 from ._triggers import Triggers
 from ._versions import Chosen, Versions
+from ._watching import Watching
 from ._workflows import Workflows, input_labels
 
 
@@ -261,7 +262,7 @@ async def conduct(
             await stack.enter_async_context(engine)
             if oversight is not None and dry is None:
                 stack.push_async_callback(stopped, asyncio.create_task(oversight.keep_looking()), oversight)
-        yield App(
+        app = App(
             project=project,
             checked=rooms.checked,
             journal=journal,
@@ -274,3 +275,7 @@ async def conduct(
             clock=clock,
             joined=mode == "join",
         )
+        if durable is not None and mode != "join" and dry is None:
+            watching = Watching(app, durable)
+            stack.push_async_callback(watching.stop, asyncio.create_task(watching.keep_looking()))
+        yield app

@@ -1,16 +1,18 @@
-"""The cases of an evaluation: rows of files, what stands in the evaluation itself, past runs, and what people said in them."""
+"""The cases of an evaluation: rows of files, what stands in the evaluation itself, past runs, what people said in them, and of them."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from orchestrion.core import Journal, Json, RequestStatus, RunFilter, RunStatus, UserError
+from orchestrion.core import Journal, Json, RequestStatus, RunFilter, RunStatus, SystemClock, UserError
 from orchestrion.engine import task_name
+from orchestrion.journal import DurableJournal
 from orchestrion.oversight import Case, Cases, Evaluation
 from orchestrion.project import Project
 from orchestrion.spec import Document
 
 from ._batch import open_rows
+from ._feedback import FeedbackBook, corrected
 
 DAY_S = 86_400.0
 
@@ -43,6 +45,9 @@ async def gather(
             cases += [_completed(case, source, evaluation) async for case in _from_runs(source, document, journal, now)]
         elif source.people is not None:
             cases += [_completed(case, source, evaluation) async for case in _from_people(source, document, journal)]
+        elif source.corrections is not None:
+            found = _from_corrections(source.corrections.limit, document, journal)
+            cases += [_completed(case, source, evaluation) async for case in found]
         else:
             case = Case(name=f"case {number}", input=cast("Json", source.input), truth={})
             cases.append(_completed(case, source, evaluation))
@@ -120,3 +125,18 @@ async def _from_people(source: Cases, document: Document, journal: Journal) -> A
             truth={"answer": answer.value.value, "verdict": answer.verdict, "by": answer.by, "output": run.output},
             approve=answer.verdict == "approved" if is_approval else None,
         )
+
+
+async def _from_corrections(limit: int, document: Document, journal: Journal) -> AsyncIterator[Case]:
+    """A run that was corrected more than once is one case, by the last word."""
+    if not isinstance(journal, DurableJournal):
+        return
+    for said in await FeedbackBook(journal, SystemClock()).corrections(document.namespace, document.name, limit):
+        run = await journal.run(said.run)
+        if run is not None:
+            truth: Json = {
+                "output": corrected(run.output, said.correction),
+                "correction": said.correction,
+                "by": said.by,
+            }
+            yield Case(name=f"run {run.id}, corrected", input=run.input, truth=truth)

@@ -1,7 +1,7 @@
 """How a run of a rollout went, by its record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from orchestrion.core import Entry, EntryKind, Journal, Json, Run, RunStatus, UserError
@@ -34,6 +34,7 @@ async def judge(journal: Journal, expressions: Expressions, plan: Plan, trial: T
     if run is None or at is None:
         return None
     facts = _facts(run, [each for each in entries if (each.started_at or at) <= at], at, waiting=bool(asked))
+    facts = replace(facts, corrected=trial.corrected)
     loss, violation = facts.lost(plan), None
     programs = [program for program in (plan.loss, plan.violation) if program is not None]
     if programs:

@@ -22,6 +22,7 @@ from ._kinds import read_kinds
 from ._knowledge import knowledge_of
 from ._models import model_settings, retiring
 from ._project import Checked, check_project, read_playbooks, routers_of
+from ._watching import check_alerts
 from ._workflows import Workflows
 
 
@@ -113,7 +114,15 @@ async def read_rooms(
         others += catalog.installed.findings()
     agents.update(checked.agents)
     teams.update(checked.teams)
-    of_now = [] if project.home else [*retiring(project, shared.clock), *emergency_findings(project, checked)]
+    of_now = (
+        []
+        if project.home
+        else [
+            *retiring(project, shared.clock),
+            *emergency_findings(project, checked),
+            *check_alerts(project, checked.shelf),
+        ]
+    )
     return Rooms(
         project=project,
         checked=replace(checked, findings=[*of_now, *found, *others, *checked.findings]),

@@ -73,7 +73,7 @@ def deploy(
     loss: Annotated[
         str | None,
         typer.Option(
-            help="Canary: what else is a loss, in jq over {status, input, output, seconds, usd, denied, asked, calls}."
+            help="Canary: what else is a loss, in jq over {status, input, output, seconds, usd, denied, asked, calls, corrected}."
         ),
     ] = None,
     violation: Annotated[

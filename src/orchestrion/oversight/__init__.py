@@ -24,6 +24,7 @@ print(in_words(comparison.verdict))
 ```
 """
 
+from ._alerting import Bound, change_in_words
 from ._assign import Side, assign
 from ._comparison import Comparison, Pair, Promote, RollBack, RolloutVerdict, Rule, Standing, Undecided
 from ._drift import CLOCK as DRIFT_CLOCK
@@ -58,6 +59,7 @@ __all__ = [
     "KINDS",
     "MEASURES",
     "Agreement",
+    "Bound",
     "Called",
     "Case",
     "Cases",
@@ -97,6 +99,7 @@ __all__ = [
     "agreement",
     "assign",
     "at",
+    "change_in_words",
     "detect",
     "evaluation_schema",
     "in_words",

@@ -67,8 +67,9 @@ class Signal:
 
     @staticmethod
     def from_json(kept: Json) -> "Signal":
-        said = dict(cast("dict[str, Any]", kept))
-        return Signal(**{**said, "changes": tuple(Change(**each) for each in said["changes"])})
+        said = cast("dict[str, Any]", kept)
+        changes = tuple(Change(**each) for each in said["changes"])
+        return Signal(values=said["values"], checked=said["checked"], changes=changes)
 
 
 def detect(signal: Signal, at: float) -> Signal:

@@ -218,8 +218,17 @@ class FromPeople(_Part):
     limit: int = Field(default=200, ge=1, le=10_000)
 
 
+class FromCorrections(_Part):
+    """Past runs that somebody corrected (`orchestrion feedback --correct`), the newest first.
+
+    `/output/…` is what the run should have given, `/correction/…` what was corrected, `/by` who did.
+    """
+
+    limit: int = Field(default=200, ge=1, le=10_000)
+
+
 class Cases(_Part):
-    """Where cases come from: one of `file`, `input`, `runs` and `people`."""
+    """Where cases come from: one of `file`, `input`, `runs`, `people` and `corrections`."""
 
     file: str | None = Field(
         default=None, min_length=1, description=".csv or .jsonl, relative to the project's folder."
@@ -233,6 +242,7 @@ class Cases(_Part):
     input: JsonValue = None
     runs: FromRuns | None = None
     people: FromPeople | None = None
+    corrections: FromCorrections | None = None
     expect: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], description="What is right, by name; for `truth` of the scorers."
     )
@@ -243,8 +253,8 @@ class Cases(_Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if len({"file", "input", "runs", "people"} & self.model_fields_set) != 1:
-            raise ValueError("Cases come from one of `file`, `input`, `runs` and `people`")
+        if len({"file", "input", "runs", "people", "corrections"} & self.model_fields_set) != 1:
+            raise ValueError("Cases come from one of `file`, `input`, `runs`, `people` and `corrections`")
         return self
 
 

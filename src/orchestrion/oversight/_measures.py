@@ -81,7 +81,7 @@ class Measures:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for mine, theirs in ((self.took, other.took), (self.mix, other.mix)):
             for key, times in cast("Mapping[Any, int]", theirs).items():
-                cast("dict[Any, int]", mine)[key] = mine.get(key, 0) + times  # pyright: ignore[reportArgumentType, reportCallIssue] - both have the same keys
+                cast("dict[Any, int]", mine)[key] = mine.get(key, 0) + times
         for measure, runs in other.runs.items():
             self._note(measure, runs)
 
@@ -112,11 +112,9 @@ class Measures:
 
     def to_json(self) -> dict[str, Json]:
         """Without what is zero."""
-        return {
-            each.name: {str(key): times for key, times in value.items()} if isinstance(value, dict) else value
-            for each in fields(self)
-            if (value := getattr(self, each.name))
-        }
+        said: dict[str, Json] = {each.name: getattr(self, each.name) for each in fields(self)}
+        said["took"] = {str(step): times for step, times in self.took.items()}
+        return {name: value for name, value in said.items() if value}
 
     @staticmethod
     def from_json(kept: Json) -> "Measures":

@@ -65,6 +65,8 @@ class Facts:
     """How often a person was asked."""
     calls: tuple[str, ...] = ()
     """Names of the tools that models called, in order; those that policy refused too."""
+    corrected: int = 0
+    """How often a person said afterwards what would have been right."""
 
     def to_json(self) -> Mapping[str, Json]:
         return {
@@ -77,10 +79,11 @@ class Facts:
             "denied": self.denied,
             "asked": self.asked,
             "calls": self.calls,
+            "corrected": self.corrected,
         }
 
     def lost(self, plan: Plan) -> float:
-        """1 for a run that faulted, took too long or cost too much; else 0, and `loss` of the plan may say more."""
+        """1 for a run that faulted, took too long, cost too much or was corrected; else 0, and `loss` of the plan may say more."""
         late = plan.seconds is not None and self.seconds > plan.seconds
         dear = plan.usd is not None and self.usd > plan.usd
-        return 1.0 if self.status in {"faulted", "cancelled"} or late or dear else 0.0
+        return 1.0 if self.status in {"faulted", "cancelled"} or late or dear or self.corrected else 0.0

@@ -1,5 +1,6 @@
 """A user's project: `orchestrion.yaml` and the folder around it."""
 
+from ._alert import AlertRule
 from ._model import Model, ModelLimits, Price
 from ._project import SETTINGS_FILE, BadProject, Project
 from ._reading import read_settings
@@ -26,6 +27,7 @@ from ._settings import (
 __all__ = [
     "SETTINGS_FILE",
     "Ages",
+    "AlertRule",
     "BadProject",
     "Batch",
     "Connection",

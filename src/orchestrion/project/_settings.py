@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestrion.core import Json
 
+from ._alert import AlertRule
 from ._model import Model
 from ._setting import WAY_OUT, SecretReference, Setting
 
@@ -422,6 +423,9 @@ class Settings(Setting):
     lifecycle: bool = Field(
         default=False,
         description="Whether runs tell of their beginning and end as CloudEvents, for workflows that listen for them.",
+    )
+    alerts: dict[Name, AlertRule] = Field(
+        default_factory=dict, description="What is out of bounds, by name, and the workflow that tells somebody."
     )
     retention: Retention = Field(default_factory=Retention, description="How long what has ended is kept.")
 

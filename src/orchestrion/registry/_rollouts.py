@@ -24,7 +24,9 @@ values (?, ?, ?, ?, ?, 'running', ?, ?)
 _END = "update rollouts set status = ?, ended_at = ?, verdict = ?, evidence = ? where id = ? and status = 'running'"
 _BUNDLE = "select body from bundles where digest = ?"
 _RUNS = """
-select id, versions, status, created_at, started_at, ended_at from runs
+select id, versions, status, created_at, started_at, ended_at,
+    (select count(*) from feedback where feedback.run_id = runs.id and feedback.correction is not null) as corrected
+from runs
 where workflow = ? and namespace = ? and created_at >= ? and parent_id is null order by created_at, id
 """
 _ENDED = ("completed", "faulted", "cancelled")
@@ -67,6 +69,8 @@ class TrialRun:
     created_at: float
     started_at: float | None
     ended_at: float | None
+    corrected: int = 0
+    """How often a person said since what would have been right."""
 
 
 class Rollouts:
@@ -158,7 +162,7 @@ class Rollouts:
 
         def read(connection: Connection) -> list[TrialRun]:
             found: list[TrialRun] = []
-            for run_id, versions, status, created_at, started_at, ended_at in connection.execute(
+            for run_id, versions, status, created_at, started_at, ended_at, corrected in connection.execute(
                 _RUNS, (name, namespace, max(since, rollout.created_at))
             ):
                 said = parse(versions) if versions and rollout.id in versions else None
@@ -172,6 +176,7 @@ class Rollouts:
                             created_at=created_at,
                             started_at=started_at,
                             ended_at=ended_at,
+                            corrected=corrected,
                         )
                     )
             return found

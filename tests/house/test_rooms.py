@@ -38,6 +38,7 @@ HOMES = {
     "pydantic_graph": {"agents"},
     "pypdf": {"knowledge/_apart.py"},
     "rich": {"cli"},
+    "river": {"oversight/_drift.py"},
     "ruamel": {"spec", "project", "openapi"},
     "sklearn": {"models"},
     "skops": {"models"},

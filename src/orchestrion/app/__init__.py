@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._add_model import add_model
+    from ._alerts import Alert, AlertBook
     from ._app import App, conduct, open_app, require_input, require_role
     from ._batch import Row, RowFile, open_rows
     from ._costs import Grouping, Spent, costs, waiting_for_models
     from ._dry import Rehearsal, rehearse
     from ._evaluate import Evaluated, Tell, evaluate, read_evaluations
+    from ._feedback import Feedback, FeedbackBook
     from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
     from ._kinds import Kinds, predictor_source
@@ -34,14 +36,20 @@ if TYPE_CHECKING:
     from ._schemas import SCHEMA_KINDS, schema_of
     from ._trial import try_model
     from ._versions import Chosen, Versions
+    from ._watch import Watch
+    from ._watching import Watching
 
 __all__ = [
     "SCHEMA_KINDS",
     "WORKING",
+    "Alert",
+    "AlertBook",
     "App",
     "Checked",
     "Chosen",
     "Evaluated",
+    "Feedback",
+    "FeedbackBook",
     "FolderWatch",
     "Grouping",
     "Kinds",
@@ -57,7 +65,9 @@ __all__ = [
     "StandBy",
     "Tell",
     "Versions",
+    "Watch",
     "Watched",
+    "Watching",
     "add_model",
     "changes_between",
     "check_store",
@@ -113,6 +123,10 @@ _HOMES = {
     **dict.fromkeys(("Kinds", "predictor_source"), "_kinds"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
+    **dict.fromkeys(("Alert", "AlertBook"), "_alerts"),
+    **dict.fromkeys(("Feedback", "FeedbackBook"), "_feedback"),
+    "Watch": "_watch",
+    "Watching": "_watching",
     "knowledge_of": "_knowledge",
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
     "try_model": "_trial",

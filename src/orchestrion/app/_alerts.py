@@ -44,6 +44,11 @@ class Alert:
         return str(cast("dict[str, Json]", self.body)["sentence"])
 
     @property
+    def problem(self) -> str | None:
+        """Why nobody could be told."""
+        return cast("str | None", cast("dict[str, Json]", self.body).get("problem"))
+
+    @property
     def runs(self) -> Sequence[str]:
         return cast("Sequence[str]", cast("dict[str, Json]", self.body)["runs"])
 

@@ -25,6 +25,7 @@ from ._options import (
     Scheduled,
     StartKey,
 )
+from ._oversight import alerts, feedback, watch
 
 app = typer.Typer(
     name="orchestrion",
@@ -49,6 +50,9 @@ app.add_typer(rollouts, name="rollouts")
 app.command()(deploy)
 app.command()(rollback)
 app.command()(evaluate)
+app.command()(watch)
+app.command()(feedback)
+app.add_typer(alerts, name="alerts")
 app.add_typer(models, name="models")
 app.add_typer(sessions, name="sessions")
 app.add_typer(router, name="router")

@@ -12,6 +12,7 @@ from orchestrion.project import Project
 from orchestrion.spec import Document, read
 
 from ._html import page
+from ._said import feedback_of, in_words
 from ._story import story
 from ._team_step import engagements
 from ._terminal import SYMBOLS, err, execute, one_of, out, print_json, user_name
@@ -103,6 +104,7 @@ def show_run(fragment: str, *, html: bool, output: Path | None, project: Path, a
             entries = await journal.entries(run.id)
             requests = await journal.requests(run_id=run.id)
             document = read(await journal.document(run.digest)).document
+            said = await feedback_of(journal, run.id)
             in_line = [each for each in await waiting_for_models(Project.load(project)) if each.run_id == run.id]
             if as_json:
                 print_json(
@@ -110,12 +112,15 @@ def show_run(fragment: str, *, html: bool, output: Path | None, project: Path, a
                         **_whole(run, entries, requests),
                         "agents": engagements(story(run, entries, requests, document).steps),
                         "waiting_for_models": [each.model for each in in_line],
+                        "feedback": [{**each.to_json(), "at": iso(each.at)} for each in said],
                     }
                 )
             elif html or output is not None:
                 print(_write_page(run, entries, requests, document, output, project))
             else:
                 out.print(tree(story(run, entries, requests, document)))
+                for each in said:
+                    out.print(in_words(each), markup=False)
                 for each in in_line:
                     since = iso(each.asked_at)[11:19]
                     out.print(f"… waits since {since} UTC for a free slot of the model {each.model}", markup=False)

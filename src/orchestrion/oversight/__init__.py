@@ -43,7 +43,7 @@ from ._evaluation import (
 )
 from ._intervals import Agreement, Estimate, agreement, mean, mean_difference, share, share_difference
 from ._matching import Conversation, Matched, Matching
-from ._measures import KINDS, MEASURES, Measures, Record, Seen, Subject, SubjectKind, measured
+from ._measures import KINDS, MEASURES, NOTEWORTHY, Measures, Record, Seen, Subject, SubjectKind, measured
 from ._observation import Called, Case, Observation, observe
 from ._plan import Facts, Plan
 from ._scoring import Score, at, score, truth_of
@@ -58,6 +58,7 @@ __all__ = [
     "DRIFT_LEAST",
     "KINDS",
     "MEASURES",
+    "NOTEWORTHY",
     "Agreement",
     "Bound",
     "Called",

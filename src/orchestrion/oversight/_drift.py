@@ -23,6 +23,8 @@ LEAST = 20
 """Values before it says anything."""
 MOST = 2_000
 """Values kept; beyond them the older half is forgotten."""
+SAME = 100
+"""Values within which another alarm is the same change, seen more clearly: the window is cut bit by bit."""
 CHANGES = 5
 """Changes remembered."""
 _DIGITS = string.digits + string.ascii_letters + "-_"
@@ -50,6 +52,8 @@ class Signal:
     """A character each, in sixty-thirds."""
     checked: int = 0
     """How many of them were looked at for a change."""
+    calm: int = 0
+    """How many were looked at since the last alarm."""
     changes: tuple[Change, ...] = ()
     """The latest last."""
 
@@ -69,27 +73,31 @@ class Signal:
     def from_json(kept: Json) -> "Signal":
         said = cast("dict[str, Any]", kept)
         changes = tuple(Change(**each) for each in said["changes"])
-        return Signal(values=said["values"], checked=said["checked"], changes=changes)
+        return Signal(values=said["values"], checked=said["checked"], calm=said["calm"], changes=changes)
 
 
 def detect(signal: Signal, at: float) -> Signal:
     """Look at what has not been looked at, at the time `at`. A change is the last of `changes` then."""
-    values, checked, changes = signal.values, signal.checked, list(signal.changes)
+    values, checked, calm, changes = signal.values, signal.checked, signal.calm, list(signal.changes)
     detector = _shown(values[:checked])
     while checked < len(values):
         detector.update(_number(values[checked]))
-        checked += 1
+        checked, calm = checked + 1, calm + 1
         keep = None
         if detector.drift_detected:
             keep = max(1, int(detector.width))
             before, after = values[: checked - keep], values[checked - keep : checked]
-            changes.append(Change(at=at, before=_mean(before), after=_mean(after), values=keep))
+            if changes and calm <= SAME:
+                changes[-1] = replace(changes[-1], after=_mean(after), values=keep)
+            else:
+                changes.append(Change(at=at, before=_mean(before), after=_mean(after), values=keep))
+            calm = 0
         elif checked > MOST:
             keep = MOST // 2
         if keep is not None:
             values, checked = values[checked - keep :], keep
             detector = _shown(values[:checked])
-    return Signal(values=values, checked=checked, changes=tuple(changes[-CHANGES:]))
+    return Signal(values=values, checked=checked, calm=calm, changes=tuple(changes[-CHANGES:]))
 
 
 def _shown(values: str) -> Any:  # river has no types

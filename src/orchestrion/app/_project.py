@@ -31,7 +31,7 @@ from ._workflows import Shelf, read_shelf
 
 ACTS_ON: Mapping[str, tuple[str, ...]] = {
     "query": ("Connection",),
-    **dict.fromkeys(("http", "describe", "definition", "a2a-request"), ("Host",)),
+    **dict.fromkeys(("http", "describe", "definition", "a2a-request", "mail"), ("Host",)),
     "mcp": ("Host", "Process"),
 }
 """What the functions that reach outside act on, in policy terms."""

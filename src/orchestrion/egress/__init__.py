@@ -1,4 +1,4 @@
-"""The one way out: HTTP clients that reach only what the project allows, and only inside the engine's gate."""
+"""The one way out: HTTP clients and connections that reach only what the project allows, and only inside the engine's gate."""
 
 from ._egress import Egress
 from ._network import Resolve

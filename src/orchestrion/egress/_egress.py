@@ -1,5 +1,6 @@
-"""Egress: hands out HTTP clients, and there is no other way out."""
+"""Egress: hands out HTTP clients and, for mail, connections; there is no other way out."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
@@ -8,6 +9,7 @@ import httpx
 
 from ._network import CheckedNetwork, Resolve, system_resolve
 from ._rules import Rules
+from ._socket import connected
 from ._transport import GuardedTransport
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Egress:
         traced: bool = False,
     ) -> None:
         rules = Rules(allow)
+        self._rules = rules
+        self._resolve = resolve
         self.timeout_s = timeout_s
         self.max_response_bytes = max_response_bytes
         self._transport = GuardedTransport(
@@ -59,6 +63,13 @@ class Egress:
         from ._second import SecondTransport
 
         return httpx2.AsyncClient(transport=SecondTransport(self._transport), timeout=self.timeout_s, trust_env=False)
+
+    async def connect(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
+        """A blocking socket for what is not HTTP, under the same rules; whoever takes it closes it.
+
+        Raises: BugError `ungoverned`; PolicyDenied `egress-refused`; TransientError `timed-out`, `connection-failed`.
+        """
+        return await connected(self._rules, self._resolve, host, port, timeout_s=timeout_s)
 
     async def close(self) -> None:
         """End all connections."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._human import Human, check_answer
     from ._infer import Infer
     from ._installed import Installed
+    from ._mail import Mail
     from ._mcp import Mcp
     from ._named_statement import NamedStatement, StatementFunction, read_named_statement
     from ._openapi import Describe, OpenApi, read_project_document
@@ -43,6 +44,7 @@ __all__ = [
     "Human",
     "Infer",
     "Installed",
+    "Mail",
     "Mcp",
     "NamedStatement",
     "OpenApi",
@@ -85,6 +87,7 @@ _HOMES = {
     "HttpFunction": "_http",
     "Human": "_human",
     "Infer": "_infer",
+    "Mail": "_mail",
     "Installed": "_installed",
     "Mcp": "_mcp",
     "NamedStatement": "_named_statement",

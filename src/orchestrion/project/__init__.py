@@ -1,6 +1,7 @@
 """A user's project: `orchestrion.yaml` and the folder around it."""
 
 from ._alert import AlertRule
+from ._mail import MailServer
 from ._model import Model, ModelLimits, Price
 from ._project import SETTINGS_FILE, BadProject, Project
 from ._reading import read_settings
@@ -36,6 +37,7 @@ __all__ = [
     "GuardPolicy",
     "KnowledgeBase",
     "Limits",
+    "MailServer",
     "McpServer",
     "Model",
     "ModelLimits",

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from orchestrion.core import Json
 
 from ._alert import AlertRule
+from ._mail import MailServer
 from ._model import Model
 from ._setting import WAY_OUT, SecretReference, Setting
 
@@ -408,6 +409,7 @@ class Settings(Setting):
         description="Folders in `knowledge/`, by name, where the defaults do not do; `default` is the folder itself.",
     )
     mcp: dict[Name, McpServer] = Field(default_factory=dict, description="MCP servers, by name.")
+    mail: MailServer | None = Field(default=None, description="The server that `mail` hands mail to.")
     guards: dict[Name, GuardPolicy] = Field(default_factory=dict, description="What `guard` checks, by name.")
     batches: dict[str, Batch] = Field(
         default_factory=dict, description="Workflow → how the columns of a file become its input in `run --each`."

@@ -6,11 +6,26 @@ from typing import cast
 
 import pytest
 
-from orchestrion.app import AlertBook, App, FeedbackBook, Watch, Watching, open_app, open_journal, open_rooms
+from orchestrion.app import (
+    AlertBook,
+    App,
+    FeedbackBook,
+    Watch,
+    Watching,
+    evaluate,
+    open_app,
+    open_journal,
+    open_rooms,
+    oversight_of,
+    put_on_trial,
+    release,
+    resolve,
+)
 from orchestrion.core import Answer, Datum, Journal, Json, Run, RunFilter, RunStatus, SystemClock, UserError
 from orchestrion.journal import DurableJournal
-from orchestrion.oversight import Measures, Subject, SubjectKind
+from orchestrion.oversight import Measures, Plan, Subject, SubjectKind
 from orchestrion.project import Project
+from orchestrion.registry import PRODUCTION, RolloutStatus
 
 pytestmark = pytest.mark.anyio
 
@@ -83,8 +98,6 @@ async def test_each_thing_counts_once_whoever_looks(tmp_path: Path) -> None:
             assert (await counted(app.journal, "workflow", "shop/greet")).count == 4
         assert (await counted(app.journal, "agent", "greeter")).count == 4
         assert (await counted(app.journal, "model", "playbook")).count == 4
-            durable(app.journal), CLOCK
-        ).sums("model", 0)
 
 
 async def test_a_run_that_waits_counts_when_it_waits_and_its_end_when_it_ends(tmp_path: Path) -> None:
@@ -138,6 +151,54 @@ async def test_feedback_counts_for_whoever_took_part(tmp_path: Path) -> None:
         with pytest.raises(UserError) as error:
             await book.give(ended, by="ana")
         assert error.value.code == "empty-feedback"
+
+
+EVALUATION = """
+workflow: greet
+cases: [{ corrections: {} }]
+scorers: { desk: { exact: { at: /desk, truth: /output/desk }, gate: { at_least: 1 } } }
+"""
+
+
+async def test_a_correction_is_a_case_of_an_evaluation(tmp_path: Path) -> None:
+    async with open_app(write(tmp_path)) as app:
+        wrong, right = await run(app, {"say": "a"}), await run(app, {"say": "b"})
+        await run(app, {"say": "nobody said anything about this one"})
+        book = FeedbackBook(durable(app.journal), CLOCK)
+        await book.give(wrong, by="ana", correction={"desk": "nowhere"})
+        await book.give(wrong, by="ana", correction={"desk": "back"})
+        await book.give(right, by="ana", correction={"desk": "front"})
+    (tmp_path / "evaluations").mkdir()
+    (tmp_path / "evaluations" / "said.yaml").write_text(EVALUATION)
+    found = await evaluate(
+        tmp_path, "said", version="working", against=None, fresh=False, by="ana", tell=lambda done, of: None
+    )
+    assert [case.name for case in found.gathered.cases] == [
+        f"run {right.id}, corrected",
+        f"run {wrong.id}, corrected",
+    ]
+    assert [score.value for score in found.scores["desk"]] == [1, 0]
+    assert cast("Mapping[str, Json]", found.gathered.cases[1].truth)["output"] == {"said": "a", "desk": "back"}
+    assert not found.passed
+
+
+async def test_a_corrected_run_is_a_loss_of_the_version_it_ran_with(tmp_path: Path) -> None:
+    async with open_app(write(tmp_path)) as app:
+        await release(app, await resolve(app, "working", "greet", "ana"), PRODUCTION, by="ana", why="first")
+    (tmp_path / "agents" / "greeter.yaml").write_text(AGENT.replace("reply: hello", "reply: hi"))
+    async with open_app(tmp_path) as app:
+        begun = await put_on_trial(app, await resolve(app, "working", "greet"), Plan(shares=(0.5,)), by="ana")
+        oversight, book = oversight_of(app), FeedbackBook(durable(app.journal), CLOCK)
+        for _ in range(60):
+            await run(app)
+        assert (await oversight.comparison(begun)).verdict.standing.candidate_loss == 0
+        for trial in await oversight.rollouts.runs(begun):
+            if trial.side == "candidate":
+                ended = await app.journal.run(trial.id)
+                assert ended is not None
+                await book.give(ended, by="ana", correction={"desk": "back"})
+        (over,) = await oversight.look()
+        assert over.status is RolloutStatus.ROLLED_BACK
 
 
 async def alerts(app: App, watching: Watching) -> tuple[int, list[Run]]:

@@ -260,8 +260,6 @@ async def conduct(
         )
         if mode != "join":
             await stack.enter_async_context(engine)
-            if oversight is not None and dry is None:
-                stack.push_async_callback(stopped, asyncio.create_task(oversight.keep_looking()), oversight)
         app = App(
             project=project,
             checked=rooms.checked,
@@ -275,7 +273,13 @@ async def conduct(
             clock=clock,
             joined=mode == "join",
         )
-        if durable is not None and mode != "join" and dry is None:
-            watching = Watching(app, durable)
-            stack.push_async_callback(watching.stop, asyncio.create_task(watching.keep_looking()))
+        if durable is not None and oversight is not None and mode != "join" and dry is None:
+            _look_after(app, durable, oversight, stack)
         yield app
+
+
+def _look_after(app: App, journal: DurableJournal, oversight: Oversight, stack: AsyncExitStack) -> None:
+    """What the process that advances runs does beside it, until `stack` is closed."""
+    stack.push_async_callback(stopped, asyncio.create_task(oversight.keep_looking()), oversight)
+    watching = Watching(app, journal)
+    stack.push_async_callback(watching.stop, asyncio.create_task(watching.keep_looking()))

@@ -231,6 +231,24 @@ async def test_an_alert_is_told_once_with_the_runs_behind_it_and_clears(tmp_path
         assert alert.run == told[0].id
 
 
+async def test_all_of_it_works_on_postgresql(tmp_path: Path, postgresql: str) -> None:
+    async with open_app(write(tmp_path, f"store: {postgresql}\n{RULES}")) as app:
+        watching = Watching(app, durable(app.journal))
+        ended = await run(app)
+        waiting = await run(app, {"ask": True})
+        await FeedbackBook(durable(app.journal), CLOCK).give(ended, by="ana", correction={"desk": "back"})
+        for _ in range(3):
+            await run(app, {"broken": True})
+        found = await counted(app.journal, "workflow", "shop/greet")
+        assert (found.count, found.errors, found.asked, found.corrected) == (4, 3, 1, 1)
+        assert found.behind("asked") == [waiting.id]
+        count, told = await alerts(app, watching)
+        assert (count, len(told)) == (1, 1)
+        await watching.watch.detect()
+        (alert,) = await watching.book.current()
+        assert (await watching.book.acknowledge(alert, "ana")).acknowledged_by == "ana"
+
+
 async def test_an_alert_of_a_killed_process_is_told_by_the_next(tmp_path: Path) -> None:
     async with open_app(write(tmp_path, RULES)) as app:
         book = AlertBook(durable(app.journal), CLOCK)

@@ -85,10 +85,12 @@ class Watch:
             await self._storage.change(write)
         return found.more
 
-    async def catch_up(self) -> None:
-        """Count all that is new."""
-        while await self.look():
-            pass
+    async def catch_up(self, pages: int = 1_000_000) -> bool:
+        """Count what is new, up to so many pages; whether there is more."""
+        for _ in range(pages):
+            if not await self.look():
+                return False
+        return True
 
     async def sums(self, kind: SubjectKind, since: float) -> Mapping[str, Measures]:
         """Name → what subjects of a kind did in the windows that end after `since`."""

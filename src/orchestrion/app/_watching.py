@@ -66,9 +66,7 @@ class Watching:
         with suppress(asyncio.CancelledError):
             await task
         with suppress(OrchestrionError):
-            for _ in range(LAST_PAGES):
-                if not await self.watch.look():
-                    break
+            await self.watch.catch_up(LAST_PAGES)
             await self.judge()
 
     async def judge(self) -> None:

@@ -18,6 +18,8 @@ from ._terminal import COMPLETED, err, execute, out, print_json
 
 DRIFT_S = 7 * 86_400.0
 """A change is told of for so long."""
+PAGES = 50
+"""Of runs that nobody has counted yet, so many hundreds are before the answer."""
 SHARES = ("errors", "denied", "asked", "approved", "rejected", "abstained", "corrected", "good", "bad")
 _LENGTH = re.compile(r"(\d{1,5})\s*([mhd])")
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -35,7 +37,8 @@ def tell_watch(by: str | None, since: str, *, runs: bool, project: Path, as_json
             journal = await journal_of(stack, project)
             if isinstance(journal, DurableJournal):
                 watch = Watch(journal, SystemClock())
-                await watch.catch_up()
+                if await watch.catch_up(PAGES):
+                    err.print("Earlier runs are still being counted: the same command tells of more.")
                 found = {kind: await watch.sums(kind, now - _seconds(since)) for kind in kinds}
                 signals = {each: seen for each, seen in (await watch.signals()).items() if each[0].kind in kinds}
         if as_json:

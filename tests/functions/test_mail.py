@@ -129,7 +129,7 @@ async def test_who_is_refused_is_said(box: Box, port: int) -> None:
 )
 async def test_what_cannot_be_sent_says_why(box: Box, port: int, arguments: dict[str, Json], code: str) -> None:
     with pytest.raises(OrchestrionError) as error:
-        await send(mail(port), **arguments)
+        await send(mail(port), "K-1", **arguments)
     assert error.value.code == code
     assert box.received == []
 

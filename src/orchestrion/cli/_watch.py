@@ -60,9 +60,11 @@ def tell_watch(by: str | None, since: str, *, runs: bool, project: Path, as_json
 
 
 def _kinds(by: str | None) -> Sequence[SubjectKind]:
-    if by is not None and by not in KINDS:
+    """Raises: UserError `unknown-subject`."""
+    found = [kind for kind in KINDS if by in {None, kind}]
+    if not found:
         raise UserError("unknown-subject", f"Nothing is counted by {by!r}.", hint=f"By: {', '.join(KINDS)}.")
-    return KINDS if by is None else (by,)
+    return found
 
 
 def _seconds(text: str) -> float:

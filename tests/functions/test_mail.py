@@ -162,9 +162,9 @@ async def test_a_cancelled_call_hangs_up(box: Box, port: int) -> None:
     done, _ = await asyncio.wait([calling], timeout=0.5)
     assert not done
     calling.cancel()
-    async with asyncio.timeout(5):
-        with pytest.raises(asyncio.CancelledError):
-            await calling
+    done, _ = await asyncio.wait([calling], timeout=10)
+    assert done
+    assert calling.cancelled()
 
 
 def test_a_password_goes_only_over_a_protected_line() -> None:

@@ -1,8 +1,8 @@
 """Watching: each thing counts once, whoever looks and whenever; feedback has consequences; alerts are told once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 
@@ -26,10 +26,12 @@ from orchestrion.journal import DurableJournal
 from orchestrion.oversight import Measures, Plan, Subject, SubjectKind
 from orchestrion.project import Project
 from orchestrion.registry import PRODUCTION, RolloutStatus
+from orchestrion.store import Connection
 
 pytestmark = pytest.mark.anyio
 
 CLOCK = SystemClock()
+T = TypeVar("T")
 WORKFLOW = """
 document: { dsl: 1.0.3, namespace: shop, name: greet, version: 1.0.0 }
 do:
@@ -98,6 +100,29 @@ async def test_each_thing_counts_once_whoever_looks(tmp_path: Path) -> None:
             assert (await counted(app.journal, "workflow", "shop/greet")).count == 4
         assert (await counted(app.journal, "agent", "greeter")).count == 4
         assert (await counted(app.journal, "model", "playbook")).count == 4
+
+
+class Overtaken:
+    """A way into a store by which somebody else is always a little sooner."""
+
+    def __init__(self, journal: DurableJournal) -> None:
+        self._journal = journal
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        return await self._journal.look(work)
+
+    async def change(self, work: Callable[[Connection], T]) -> T:
+        await Watch(self._journal, CLOCK).catch_up()
+        return await self._journal.change(work)
+
+
+async def test_who_comes_second_counts_nothing_twice(tmp_path: Path) -> None:
+    async with open_app(write(tmp_path)) as app:
+        await run(app)
+        await run(app, {"ask": True})
+        await Watch(Overtaken(durable(app.journal)), CLOCK).look()
+        found = await counted(app.journal, "workflow", "shop/greet")
+        assert (found.count, found.asked) == (1, 1)
 
 
 async def test_a_run_that_waits_counts_when_it_waits_and_its_end_when_it_ends(tmp_path: Path) -> None:

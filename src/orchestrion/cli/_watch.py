@@ -61,7 +61,7 @@ def tell_watch(by: str | None, since: str, *, runs: bool, project: Path, as_json
 
 def _kinds(by: str | None) -> Sequence[SubjectKind]:
     """Raises: UserError `unknown-subject`."""
-    found = [kind for kind in KINDS if by in {None, kind}]
+    found: list[SubjectKind] = [kind for kind in KINDS if by is None or kind == by]
     if not found:
         raise UserError("unknown-subject", f"Nothing is counted by {by!r}.", hint=f"By: {', '.join(KINDS)}.")
     return found

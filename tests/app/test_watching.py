@@ -27,6 +27,7 @@ from orchestrion.oversight import Measures, Plan, Subject, SubjectKind
 from orchestrion.project import Project
 from orchestrion.registry import PRODUCTION, RolloutStatus
 from orchestrion.store import Connection
+from orchestrion.testing.journal_suite import HandClock
 
 pytestmark = pytest.mark.anyio
 
@@ -207,22 +208,27 @@ async def test_a_correction_is_a_case_of_an_evaluation(tmp_path: Path) -> None:
     assert not found.passed
 
 
-async def test_a_corrected_run_is_a_loss_of_the_version_it_ran_with(tmp_path: Path) -> None:
-    async with open_app(write(tmp_path)) as app:
+async def test_a_run_that_is_corrected_before_it_is_judged_is_a_loss_of_its_version(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with open_app(write(tmp_path), clock=clock) as app:
         await release(app, await resolve(app, "working", "greet", "ana"), PRODUCTION, by="ana", why="first")
     (tmp_path / "agents" / "greeter.yaml").write_text(AGENT.replace("reply: hello", "reply: hi"))
-    async with open_app(tmp_path) as app:
-        begun = await put_on_trial(app, await resolve(app, "working", "greet"), Plan(shares=(0.5,)), by="ana")
+    async with open_app(tmp_path, clock=clock) as app:
+        plan = Plan(shares=(0.5,), hold=3600)
+        begun = await put_on_trial(app, await resolve(app, "working", "greet"), plan, by="ana")
         oversight, book = oversight_of(app), FeedbackBook(durable(app.journal), CLOCK)
         for _ in range(60):
             await run(app)
-        assert (await oversight.comparison(begun)).verdict.standing.candidate_loss == 0
+        assert (await oversight.comparison(begun)).pairs == 0
         for trial in await oversight.rollouts.runs(begun):
             if trial.side == "candidate":
                 ended = await app.journal.run(trial.id)
                 assert ended is not None
                 await book.give(ended, by="ana", correction={"desk": "back"})
-        (over,) = await oversight.look()
+        assert (await oversight.comparison(begun)).pairs == 0
+        clock.pass_s(3601)
+        await oversight.look()
+        over = await oversight.rollouts.find(begun.id)
         assert over.status is RolloutStatus.ROLLED_BACK
 
 

@@ -19,6 +19,7 @@ class Judged:
     """How a run of a rollout went until it ended, or first asked a person: days of waiting are not waited for."""
 
     at: float
+    """When that is known for good: after the plan's `hold`."""
     loss: float
     violation: str | None = None
 
@@ -43,7 +44,7 @@ async def judge(journal: Journal, expressions: Expressions, plan: Plan, trial: T
             loss = max(loss, _share(results[0]))
         if plan.violation is not None and results[-1] is True:
             violation = f"the run {trial.id} was a violation: {plan.violation}"
-    return Judged(at=at, loss=loss, violation=violation)
+    return Judged(at=at + plan.hold, loss=loss, violation=violation)
 
 
 def deadline(plan: Plan, trial: TrialRun) -> float | None:

@@ -68,7 +68,10 @@ class Trial:
 
     async def _news(self, run: TrialRun, journal: Journal, expressions: Expressions, now: float) -> list[Happening]:
         """What is known by now of how a run went."""
-        judged = await judge(journal, expressions, self.plan, run)
+        held = run.ended_at is not None and run.ended_at + self.plan.hold > now
+        judged = None if held else await judge(journal, expressions, self.plan, run)
+        if judged is not None and judged.at > now:
+            judged = None
         limit = deadline(self.plan, run)
         new: list[Happening] = []
         if limit is not None and run.id not in self._late and (judged.at if judged else now) > limit:

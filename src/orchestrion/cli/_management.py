@@ -70,6 +70,9 @@ def deploy(
     ] = None,
     seconds: Annotated[float | None, typer.Option("--max-seconds", help="Canary: a longer run is a loss.")] = None,
     usd: Annotated[float | None, typer.Option("--max-usd", help="Canary: a dearer run is a loss.")] = None,
+    hold: Annotated[
+        float, typer.Option("--hold-seconds", min=0, help="Canary: how long after its end a run may be corrected.")
+    ] = 0,
     loss: Annotated[
         str | None,
         typer.Option(
@@ -105,6 +108,7 @@ def deploy(
         told = {
             "seconds": seconds,
             "usd": usd,
+            "hold": hold,
             "loss": loss,
             "violation": violation,
             "sticky": sticky,

@@ -28,6 +28,8 @@ class Plan:
     """A run that takes longer is a loss."""
     usd: float | None = None
     """A run that costs more is a loss."""
+    hold: float = 0.0
+    """How long after a run ended, or first asked a person, it may still be corrected; only then is it judged."""
     loss: str | None = None
     """A jq program over what is known of a run (`Facts`): a number from 0 to 1, or whether it is a loss."""
     violation: str | None = None

@@ -125,18 +125,31 @@ class Engagement:
             candidate = self.candidates[self.first]
             suffix = f"/fallback/{self.first}" if self.first else ""
             invocation = self._model_invocation(f"{self.base}/model/{number}{suffix}", candidate, request)
-            nature = Nature(effect=candidate.effect, idempotent=True, resource=("Model", candidate.name))
+            nature = Nature(
+                effect=candidate.effect,
+                idempotent=True,
+                resource=("Model", candidate.name),
+                seen={"region": candidate.region} if candidate.region else {},
+            )
             try:
                 outcome = await self.effects.record(
                     invocation, nature, lambda one=candidate: self._perform(number, one, request, failed)
                 )
             except OrchestrionError as error:
-                if isinstance(error, BugError | Fenced) or error.code.startswith("limit-") or self._was_last():
+                if isinstance(error, BugError | Fenced) or error.code.startswith("limit-"):
+                    raise
+                if error.code == "policy-denied":
+                    await candidate.health.refused(self._passed_over(), candidate, error.message, self.effects.run.id)
+                if self._was_last():
                     raise
                 failed.append({"model": candidate.name, "problem": error.code})
                 self.first += 1
                 continue
             return self._take(number, outcome, failed)
+
+    def _passed_over(self) -> Sequence[Candidate]:
+        """The models before the one that is asked now."""
+        return self.candidates[: self.first]
 
     def _was_last(self) -> bool:
         return self.first + 1 >= len(self.candidates)
@@ -182,8 +195,12 @@ class Engagement:
         except OrchestrionError as error:
             if left is not None and error.code == "model-timeout" and left < candidate.timeout_s:
                 raise self._reached("seconds", limit) from error
+            if self._was_last():
+                await candidate.health.not_followed(self.candidates, error, self.effects.run.id)
             raise
         self.fresh = number
+        if failed:
+            await candidate.health.followed(self._passed_over(), candidate, self.effects.run.id)
         seconds = round(self.clock.monotonic() - began - asked.waited_s, 3)
         output_tools = {tool.name for tool in request.model_request_parameters.output_tools}
         answer = governable(asked.response, {*self.places, *call_ids(self.past)}, output_tools, f"m{number:03d}")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ._rooms import Rooms, open_rooms
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
     from ._schemas import SCHEMA_KINDS, schema_of
-    from ._trial import try_model
+    from ._trial import keep_trials, try_model
     from ._versions import Chosen, Versions
     from ._watch import Watch
     from ._watching import Watching
@@ -77,6 +77,7 @@ __all__ = [
     "evaluate",
     "fire",
     "keep_retaining",
+    "keep_trials",
     "knowledge_of",
     "migrate_store",
     "open_app",
@@ -129,7 +130,7 @@ _HOMES = {
     "Watching": "_watching",
     "knowledge_of": "_knowledge",
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
-    "try_model": "_trial",
+    **dict.fromkeys(("keep_trials", "try_model"), "_trial"),
     **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
     "add_model": "_add_model",
     "run_process": "_process",

@@ -25,9 +25,9 @@ from orchestrion.core import (
 from orchestrion.engine import DryRuns, Engine, Limits
 from orchestrion.interpreter import SEMANTICS, Interpreter
 from orchestrion.journal import DurableJournal
-from orchestrion.models import Audience, Listener, Routers, Slots
+from orchestrion.models import Audience, Health, Listener, ModelTests, Routers, Slots
 from orchestrion.project import Project
-from orchestrion.registry import Registry, Rollouts
+from orchestrion.registry import Incidents, Registry, Rollouts
 from orchestrion.spec import Document
 
 from ._capture import capture
@@ -233,7 +233,7 @@ async def conduct(
         durable = journal if isinstance(journal, DurableJournal) else None
         slots = Slots(clock, durable)
         stack.push_async_callback(slots.close)
-        rooms.models.share(slots)
+        rooms.models.share(slots, _health(durable, clock))
         if durable is not None:
             rooms.shared.sessions.open(durable, clock)
 
@@ -283,3 +283,10 @@ def _look_after(app: App, journal: DurableJournal, oversight: Oversight, stack: 
     stack.push_async_callback(stopped, asyncio.create_task(oversight.keep_looking()), oversight)
     watching = Watching(app, journal)
     stack.push_async_callback(watching.stop, asyncio.create_task(watching.keep_looking()))
+
+
+
+def _health(durable: DurableJournal | None, clock: Clock) -> Health:
+    if durable is None:
+        return Health(clock=clock)
+    return Health(clock=clock, incidents=Incidents(durable, clock), tests=ModelTests(durable, clock))

@@ -1,5 +1,6 @@
 """Trying a model: a run in memory, whose three questions pass the project's policies like any other call."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from orchestrion.core import (
@@ -14,14 +15,16 @@ from orchestrion.core import (
     OrchestrionError,
     PolicyDenied,
     Run,
+    UserError,
     canonical_error_type,
     new_id,
 )
 from orchestrion.engine import Engine, Limits
 from orchestrion.interpreter import SEMANTICS, Interpreter
-from orchestrion.journal import MemoryJournal
-from orchestrion.models import QUESTIONS, Candidate, Trial, ask_trial
+from orchestrion.journal import DurableJournal, MemoryJournal
+from orchestrion.models import QUESTIONS, Candidate, ModelTests, Trial, ask_trial
 
+from ._journals import open_journal
 from ._project import TRIAL
 from ._rooms import Rooms, outside_of
 
@@ -59,6 +62,20 @@ async def try_model(rooms: Rooms, name: str, clock: Clock, *, subject: str | Non
     async with engine:
         await engine.settle((await engine.start(run)).id)
     return trial
+
+
+async def keep_trials(rooms: Rooms, trials: Sequence[Trial], clock: Clock) -> None:
+    """Keep what came of trying models, so that incidents can say whether a fallback was seen to work. Nothing where no store is."""
+    asked = [each for each in trials if each.problem is None or each.problem.code != "policy-denied"]
+    try:
+        async with open_journal(rooms.project, mode="join", clock=clock) as journal:
+            assert isinstance(journal, DurableJournal)
+            tests = ModelTests(journal, clock)
+            for trial in asked:
+                await tests.keep(trial.model, rooms.models.target(trial.model), trial.to_json())
+    except UserError as error:
+        if error.code not in {"store-missing", "store-folder-missing"}:
+            raise
 
 
 async def _ask(candidate: Candidate, trial: Trial, effects: Effects, clock: Clock) -> None:

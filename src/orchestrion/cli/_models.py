@@ -71,7 +71,7 @@ def _cells(model: Model) -> Sequence[str]:
 
 
 def test(names: Sequence[str], *, project: Path, as_json: bool) -> None:
-    from orchestrion.app import try_model
+    from orchestrion.app import keep_trials, try_model
     from orchestrion.models import Trial
 
     async def work() -> int:
@@ -96,6 +96,7 @@ def test(names: Sequence[str], *, project: Path, as_json: bool) -> None:
                     raise
                 except UserError as error:
                     trials.append(Trial(model=name, problem=error))
+            await keep_trials(rooms, trials, SystemClock())
         if as_json:
             print_json([trial.to_json() for trial in trials])
         else:

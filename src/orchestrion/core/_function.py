@@ -22,6 +22,8 @@ class Nature:
     idempotent: bool
     resource: tuple[str, str]
     """What it acts on, in policy terms: ("Connection", "bank"), ("Host", "api.example.com"), ("Function", "route")."""
+    seen: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """What policies see beside the arguments, such as the region where a model computes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

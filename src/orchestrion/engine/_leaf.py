@@ -56,7 +56,7 @@ def call_of(invocation: Invocation, nature: Nature, workflow: str) -> Call:
         principal=acting.principal if acting else ("Workflow", workflow),
         action=acting.action if acting else invocation.function.partition(":")[0],
         resource=nature.resource,
-        arguments=cast("Mapping[str, Json]", arguments) if isinstance(arguments, Mapping) else {},
+        arguments={**(cast("Mapping[str, Json]", arguments) if isinstance(arguments, Mapping) else {}), **nature.seen},
         labels=invocation.arguments.labels,
     )
 

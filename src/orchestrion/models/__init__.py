@@ -115,8 +115,9 @@ from typing import TYPE_CHECKING
 
 from ._audience import Audience, Chunk, Listener, Voice
 from ._examples import Example, read_examples
+from ._health import Health
 from ._line import InLine, Line, in_line
-from ._models import Asked, Candidate, Models
+from ._models import Asked, Candidate, Models, target_of
 from ._patience import Patience
 from ._play import Played, play
 from ._playbook import Flaw, Playbook, Surroundings, flaws_of, parse_playbook
@@ -129,6 +130,7 @@ from ._rules import CallTool, Conversation, Intent, Member, Say, Step, ToolCall,
 from ._settings import ModelLimits, ModelSettings, Price, RouterSettings
 from ._slots import Slots
 from ._template import lookup, render
+from ._tests import ModelTest, ModelTests
 
 if TYPE_CHECKING:
     from ._cost import cost_of
@@ -151,6 +153,7 @@ __all__ = [
     "Effect",
     "Example",
     "Flaw",
+    "Health",
     "InLine",
     "Intent",
     "Line",
@@ -158,6 +161,8 @@ __all__ = [
     "Member",
     "ModelLimits",
     "ModelSettings",
+    "ModelTest",
+    "ModelTests",
     "Models",
     "Neighbour",
     "Patience",
@@ -204,6 +209,7 @@ __all__ = [
     "read_playbook",
     "read_predictor",
     "render",
+    "target_of",
     "test_predictor",
     "train",
     "train_predictor",

@@ -17,7 +17,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 
-from orchestrion.core import TransientError, UserError
+from orchestrion.core import OrchestrionError, TransientError, UserError
 
 from ._audience import Speech, Voice
 from ._models import Asked, Candidate
@@ -56,7 +56,18 @@ async def ask(
                     return await _spoken(candidate.name, stream, speech, parameters)
 
     candidate.require_in_service()
-    response, attempts = await insist(candidate.name, once, patience=candidate.patience, breaker=candidate.breaker)
+    if candidate.effect == "none":
+        response, attempts = await insist(candidate.name, once, patience=candidate.patience, breaker=candidate.breaker)
+    else:
+        await candidate.health.admit(candidate)
+        try:
+            response, attempts = await insist(
+                candidate.name, once, patience=candidate.patience, breaker=candidate.breaker
+            )
+        except OrchestrionError as failure:
+            await candidate.health.failed(candidate, failure, run_id)
+            raise
+        await candidate.health.answered(candidate, run_id)
     _require_answer(candidate.name, response)
     return Asked(response=response, attempts=attempts, waited_s=waited_s)
 

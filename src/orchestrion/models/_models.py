@@ -12,6 +12,7 @@ from orchestrion.core import Clock, Secrets, SystemClock, UserError
 
 from ._audience import Audience, Voice
 from ._breaker import Breaker
+from ._health import Health
 from ._patience import Patience
 from ._playbook import Playbook
 from ._router_store import Routers
@@ -53,6 +54,9 @@ class Candidate:
     clock: Clock
     slots: Slots
     breaker: Breaker
+    health: Health
+    target: str = ""
+    """What the name leads to: the provider's model, and where it is asked."""
     region: str | None = None
     price: Price | None = None
     limits: ModelLimits | None = None
@@ -110,17 +114,19 @@ class Models:
         self._routers = routers
         self._known: dict[str, Candidate] = {}
         self.slots = Slots(self._clock)
+        self.health = Health(clock=self._clock)
         self.audience = Audience()
 
-    def share(self, slots: Slots) -> None:
-        """Keep the models' limits together with whoever else uses these slots. Before anything is asked."""
+    def share(self, slots: Slots, health: Health | None = None) -> None:
+        """Keep the models' limits, and what is known of their health, together with whoever else uses these. Before anything is asked."""
         self.slots = slots
+        self.health = health or self.health
         self._known.clear()
 
     def join(self, others: "Models") -> None:
-        """Keep limits together with them, and speak to who listens to them. Before anything is asked."""
+        """Keep limits and health together with them, and speak to who listens to them. Before anything is asked."""
         self.audience = others.audience
-        self.share(others.slots)
+        self.share(others.slots, others.health)
 
     def candidates(self, names: Sequence[str], playbook: Playbook | None = None) -> list[Candidate]:
         """The models of these names and their fallbacks, each once. `playbook` is what `playbook` alone means.
@@ -155,6 +161,13 @@ class Models:
             return f"There is no model {name!r}, and it is no provider string such as `openai:…`.{_near(name, known)}"
         return None
 
+    def target(self, name: str) -> str:
+        """What a model's name leads to."""
+        settings = self._settings.get(name)
+        return (
+            target_of(settings) if settings is not None and not settings.provider.startswith(f"{PLAYBOOK}:") else name
+        )
+
     def _expanded(self, names: Sequence[str]) -> Iterator[str]:
         seen: set[str] = set()
         waiting = list(names)
@@ -187,6 +200,8 @@ class Models:
             clock=self._clock,
             slots=self.slots,
             breaker=Breaker(clock=self._clock),
+            health=self.health,
+            target=target_of(settings),
             region=settings.region,
             price=settings.price,
             limits=settings.limits,
@@ -207,6 +222,8 @@ class Models:
             clock=self._clock,
             slots=self.slots,
             breaker=Breaker(clock=self._clock),
+            health=self.health,
+            target=name,
         )
 
     def _key(self, settings: ModelSettings) -> str | None:
@@ -260,6 +277,11 @@ class Models:
             given["api_key"] = key
         make: Callable[..., Provider[object]] = provider_class
         return make(**given)
+
+
+def target_of(settings: ModelSettings) -> str:
+    """What a model's name leads to."""
+    return settings.provider + (f" at {settings.base_url}" if settings.base_url else "")
 
 
 def _near(name: str, known: "Mapping[str, object] | Sequence[str]") -> str:

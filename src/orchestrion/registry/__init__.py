@@ -1,7 +1,8 @@
-"""Immutable versions by content digest, the aliases that point at them, and the rollouts that put new ones on trial."""
+"""Immutable versions by content digest, the aliases that point at them, the rollouts that put new ones on trial, and the incidents of what they use."""
 
 from ._bundle import Bundle, bundle_of, is_called, short
 from ._diff import Change, differences, summary
+from ._incidents import Incident, IncidentKind, Incidents, IncidentStep
 from ._registry import PRODUCTION, Kept, Move, Registry, move_alias
 from ._rollouts import Rollout, Rollouts, RolloutStatus, TrialRun
 
@@ -9,6 +10,10 @@ __all__ = [
     "PRODUCTION",
     "Bundle",
     "Change",
+    "Incident",
+    "IncidentKind",
+    "IncidentStep",
+    "Incidents",
     "Kept",
     "Move",
     "Registry",

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(
@@ -547,6 +547,60 @@ feedback = Table(
 )
 """What people said of runs after the fact. thumb: good or bad; correction: what the output should have been, or a part of it."""
 Index("ix_feedback_run_id", feedback.c.run_id)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("steps", Integer, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("followed", BigInteger, nullable=False),
+    Column("unanswered", BigInteger, nullable=False),
+    Column("answers", Integer, nullable=False),
+    Column("looked_at", Double),
+)
+"""What goes wrong with a model, or will. target: what its name leads to; answers: good ones since the last failure."""
+Index(
+    "ix_incidents_open",
+    incidents.c.kind,
+    incidents.c.subject,
+    incidents.c.target,
+    unique=True,
+    sqlite_where=text("closed_at IS NULL"),
+    postgresql_where=text("closed_at IS NULL"),
+)
+Index("ix_incidents_opened", incidents.c.opened_at)
+
+incident_steps = Table(
+    "incident_steps",
+    metadata,
+    Column("incident", Text, ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("mark", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("run_id", Text),
+    Column("told", Text),
+    PrimaryKeyConstraint("incident", "number"),
+)
+"""Their timelines, only ever added to. mark: what is told once of an incident; told: the same for machines."""
+Index("ix_incident_steps_mark", incident_steps.c.incident, incident_steps.c.mark, unique=True)
+
+model_tests = Table(
+    "model_tests",
+    metadata,
+    Column("model", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("model", "target"),
+)
+"""How a model did when it was last tried."""
 
 REFERRING = (runs, entries, late, requests, messages, quarantine, events)
 """The tables that may refer to blobs."""

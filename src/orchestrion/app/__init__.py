@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ._rooms import Rooms, open_rooms
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
     from ._schemas import SCHEMA_KINDS, schema_of
+    from ._succession import Standing, Succession
     from ._trial import keep_trials, try_model
     from ._versions import Chosen, Versions
     from ._watch import Watch
@@ -63,6 +64,8 @@ __all__ = [
     "RowFile",
     "Spent",
     "StandBy",
+    "Standing",
+    "Succession",
     "Tell",
     "Versions",
     "Watch",
@@ -132,6 +135,7 @@ _HOMES = {
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
     **dict.fromkeys(("keep_trials", "try_model"), "_trial"),
     **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
+    **dict.fromkeys(("Standing", "Succession"), "_succession"),
     "add_model": "_add_model",
     "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),

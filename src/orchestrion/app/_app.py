@@ -280,10 +280,12 @@ async def conduct(
 
 def _look_after(app: App, journal: DurableJournal, oversight: Oversight, stack: AsyncExitStack) -> None:
     """What the process that advances runs does beside it, until `stack` is closed."""
+    from ._succession import Succession, stop_looking
+
     stack.push_async_callback(stopped, asyncio.create_task(oversight.keep_looking()), oversight)
     watching = Watching(app, journal)
     stack.push_async_callback(watching.stop, asyncio.create_task(watching.keep_looking()))
-
+    stack.push_async_callback(stop_looking, asyncio.create_task(Succession(app).keep_looking()))
 
 
 def _health(durable: DurableJournal | None, clock: Clock) -> Health:

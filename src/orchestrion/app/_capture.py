@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
@@ -10,10 +10,10 @@ from typing import cast
 from pydantic import BaseModel
 
 from orchestrion.agents import AgentDefinition, Group, TeamDefinition
-from orchestrion.core import Catalog, Json, UserError, digest, dump_bytes
+from orchestrion.core import Catalog, Json, UserError, digest, dump_bytes, parse
 from orchestrion.functions import definition_place
 from orchestrion.openapi import is_address
-from orchestrion.project import Project
+from orchestrion.project import Model, Project
 from orchestrion.registry import Bundle
 from orchestrion.spec import CallTask, Document, RunWorkflowTask
 
@@ -74,6 +74,24 @@ def capture(project: Project, checked: Checked, catalog: Catalog) -> Mapping[str
         )
         found[document.digest] = Captured(bundle=bundle, contents=search.contents)
     return found
+
+
+def model_pieces(project: Project, checked: Checked, catalog: Catalog, model: Model, name: str) -> Mapping[str, bytes]:
+    """The piece of a model under `name`, and those of everything it leads to: fallbacks, playbooks, routers."""
+    settings = project.settings.model_copy(update={"models": {**project.settings.models, name: model}})
+    search = _Search(replace(project, settings=settings), checked, catalog, {})
+    search.model(name)
+    contents = {digest: _reread(digest, content) for digest, content in search.contents.items()}
+    return {piece: contents[digest] for piece, digest in search.pieces.items()}
+
+
+def piece_digest(piece: str, content: bytes) -> str:
+    """By which digest a bundle knows a setting or a file."""
+    kind, _, rest = piece.partition("/")
+    if kind != "settings":
+        return sha256(content).hexdigest()
+    kind, _, name = rest.partition("/")
+    return digest([kind, name, parse(content)])
 
 
 def _said(setting: BaseModel, without: Iterable[str] = ()) -> Json:
@@ -260,6 +278,9 @@ class _Search:
     def _group(self, group: TeamDefinition | Group) -> None:
         for member in (group.lead, *group.members):
             self._member(member)
+
+    def model(self, name: str) -> None:
+        self._models(name)
 
     def _models(self, name: str) -> None:
         if name in self.project.settings.models:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from orchestrion.core import Entry, EntryKind, Json, Nature, Run, SystemClock, UserError, new_id
+from orchestrion.core import Clock, Entry, EntryKind, Json, Nature, Run, SystemClock, UserError, new_id
 from orchestrion.engine import DryRun
 from orchestrion.journal import DurableJournal, MemoryJournal
 from orchestrion.oversight import (
@@ -120,13 +120,21 @@ def _unknown(file: EvaluationFile, project: Project, checked: Checked) -> list[F
 
 
 async def evaluate(
-    path: Path, name: str | None, *, version: str, against: str | None, fresh: bool, by: str, tell: Tell
+    path: Path,
+    name: str | None,
+    *,
+    version: str,
+    against: str | None,
+    fresh: bool,
+    by: str,
+    tell: Tell,
+    clock: Clock | None = None,
 ) -> Evaluated:
     """Try the cases of an evaluation with a version. What was found before is taken from the store, unless `fresh`.
 
     Raises: BadProject; UserError `which-evaluation`, `unknown-evaluation`, and about versions, cases and scorers.
     """
-    async with _opened(path) as (app, stage, results, kept):
+    async with _opened(path, clock or SystemClock()) as (app, stage, results, kept):
         files, findings = read_evaluations(app.project, app.checked)
         file = _named(files, findings, name)
         bundle = await resolve(app, version, file.evaluation.workflow, by)
@@ -150,9 +158,9 @@ async def evaluate(
 
 
 @asynccontextmanager
-async def _opened(path: Path) -> AsyncGenerator[tuple[App, _Stage, Results, DurableJournal]]:
+async def _opened(path: Path, clock: Clock) -> AsyncGenerator[tuple[App, _Stage, Results, DurableJournal]]:
     """Runs go into memory; results, versions and past runs are in the project's store, beside whoever works with it."""
-    clock, stage = SystemClock(), _Stage()
+    stage = _Stage()
     async with open_rooms(path, clock=clock) as rooms:
         rooms.checked.require_sound()
         await _make_store(rooms.project)

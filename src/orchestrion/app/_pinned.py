@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import cast
 
 from orchestrion.core import Json, parse
-from orchestrion.project import Project, Settings
+from orchestrion.project import Model, Project, Settings
 from orchestrion.registry import Bundle, short
 
 FOLDER = ".orchestrion/versions"
-OPERATED = ("price", "limits", "retires")
+OPERATED = ("price", "limits", "retires", "successors", "succession")
 """Of a model in the settings: what is about running it, not about what it answers."""
 
 
@@ -66,12 +66,7 @@ def _settings(now: Settings, contents: Mapping[str, bytes]) -> Settings:
         else:
             said[kind][name] = parse(content)
     then = Settings.model_validate(said)
-    models = {
-        name: model.model_copy(update={field: getattr(now.models[name], field) for field in OPERATED})
-        if name in now.models
-        else model
-        for name, model in then.models.items()
-    }
+    models = {name: _operated(now, name, model) for name, model in then.models.items()}
     return now.model_copy(
         update={
             "models": models,
@@ -79,3 +74,16 @@ def _settings(now: Settings, contents: Mapping[str, bytes]) -> Settings:
             "limits": now.limits.model_copy(update=dict(limits)),
         }
     )
+
+
+def _operated(now: Settings, name: str, model: Model) -> Model:
+    """A model with what is about running it: what is said now of its name, or of whichever name leads to the same by now."""
+    same = [each for each in now.models if _leads_to(now.models[each]) == _leads_to(model)]
+    known = name if name in same or not same else same[0]
+    if known not in now.models:
+        return model
+    return model.model_copy(update={field: getattr(now.models[known], field) for field in OPERATED})
+
+
+def _leads_to(model: Model) -> tuple[str, str | None]:
+    return model.provider, model.base_url

@@ -101,6 +101,10 @@ class Versions:
         rooms, _ = await self._at(bundle.digest)
         return Chosen(document=rooms.checked.shelf.named(bundle.workflow), versions={"bundle": bundle.digest})
 
+    async def rooms(self, bundle: Bundle) -> Rooms:
+        """What a version's files say. Raises: UserError `unknown-version`, `unreadable-version`."""
+        return (await self._at(bundle.digest))[0]
+
     async def documents(self) -> list[Document]:
         """Of every workflow the document that new runs get, by name."""
         shelf, found = self._rooms.checked.shelf, dict[str, Document]()

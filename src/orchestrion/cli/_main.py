@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ._ai import knowledge, models, predictor, router, sessions
-from ._keeping import incidents
+from ._keeping import incidents, retirements
 from ._management import deploy, evaluate, rollback, rollouts, versions
 from ._options import (
     HERE,
@@ -56,6 +56,7 @@ app.command()(feedback)
 app.add_typer(alerts, name="alerts")
 app.add_typer(models, name="models")
 app.add_typer(incidents, name="incidents")
+app.add_typer(retirements, name="retirements")
 app.add_typer(sessions, name="sessions")
 app.add_typer(router, name="router")
 app.add_typer(knowledge, name="knowledge")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -70,4 +70,12 @@ class Model(Setting):
     retires: Annotated[date | None, BeforeValidator(_day, json_schema_input_type=str)] = Field(
         default=None,
         description="The day (UTC) from which it is not asked any more; its fallback is, or else the project is refused.",
+    )
+    successors: Sequence[str] = Field(
+        default=(),
+        description="Models that may take its place when it retires; the first that the project's evaluations pass does.",
+    )
+    succession: Literal["propose", "canary"] = Field(
+        default="propose",
+        description="What follows when a successor has passed: a proposal to a person, or a trial on a part of the new runs.",
     )

@@ -134,9 +134,10 @@ def _bad_references(source: Source, settings: Settings) -> list[Finding]:
         for index, role in enumerate(roles):
             check(f"/users/{_escaped(user)}/{index}", "role", role, settings.roles)
     for model, details in settings.models.items():
-        for index, name in enumerate(details.fallback):
-            if ":" not in name and name != "playbook":
-                check(f"/models/{_escaped(model)}/fallback/{index}", "model", name, list(settings.models))
+        for field, named in (("fallback", details.fallback), ("successors", details.successors)):
+            for index, name in enumerate(named):
+                if ":" not in name and name != "playbook":
+                    check(f"/models/{_escaped(model)}/{field}/{index}", "model", name, list(settings.models))
     for name, server in settings.mcp.items():
         if server.command is not None and server.command not in settings.processes.allow:
             hint = f"If it may be started, add {list(server.command)!r} to `processes.allow`, word for word."

@@ -207,12 +207,7 @@ async def test_a_process_that_advances_runs_looks_by_itself(tmp_path: Path, monk
     monkeypatch.setattr("orchestrion.app._succession.FIRST_S", 0.0)
     async with desk(tmp_path) as it, open_app(tmp_path, clock=it.clock) as app:
         async with asyncio.timeout(60):
-            while (
-                not (  # noqa: ASYNC110  what another task of the app brings about
-                    found := await Succession(app).standings()
-                )
-                or found[0].stage != "proposed"
-            ):
+            while (await standing(app))[0] != "proposed":  # noqa: ASYNC110  another task of the app brings it about
                 await asyncio.sleep(0.05)
 
 

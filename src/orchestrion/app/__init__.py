@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         roll_back,
     )
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
+    from ._retraining import Offer, Retrained, retrain_router
     from ._rollouts import Oversight, oversight_on
     from ._rooms import Rooms, open_rooms
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
@@ -55,10 +56,12 @@ __all__ = [
     "Grouping",
     "Kinds",
     "Mode",
+    "Offer",
     "Oversight",
     "PutAway",
     "Rehearsal",
     "Released",
+    "Retrained",
     "Rooms",
     "Row",
     "RowFile",
@@ -103,6 +106,7 @@ __all__ = [
     "resume",
     "retain",
     "retention_of",
+    "retrain_router",
     "roll_back",
     "routers_of",
     "run_process",
@@ -135,6 +139,7 @@ _HOMES = {
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
     **dict.fromkeys(("keep_trials", "try_model"), "_trial"),
     **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
+    **dict.fromkeys(("Offer", "Retrained", "retrain_router"), "_retraining"),
     **dict.fromkeys(("Standing", "Succession"), "_succession"),
     "add_model": "_add_model",
     "run_process": "_process",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ._options import HERE, Json, Project, SessionName
+from ._options import HERE, As, Json, Project, SessionName
 
 router = typer.Typer(help="Train and test the project's routers.", no_args_is_help=True)
 knowledge = typer.Typer(help="The documents that passages are found in.", no_args_is_help=True)
@@ -17,10 +17,29 @@ sessions = typer.Typer(help="The conversations of agents that outlive a run.", n
 @router.command("train")
 def router_train(
     name: Annotated[str | None, typer.Argument(help="A router of the project; all of them by default.")] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled messages that people corrected, .csv or .jsonl: learn from them too.", metavar="FILE"
+        ),
+    ] = None,
+    canary: Annotated[
+        str | None,
+        typer.Option(help="With --corrections: on trial with this part of new runs, if it wins.", metavar="SHARE"),
+    ] = None,
+    user: As = None,
     project: Project = HERE,
     as_json: Json = False,
 ) -> None:
-    """Train routers from their labelled examples."""
+    """Train routers from their labelled examples.
+
+    With --corrections the router becomes a candidate: it has to be better on messages held back, and pass the evaluations of the
+    workflows that ask it. Files and production stay as they are. Exit code: 1 when it did not win.
+    """
+    if corrections is not None:
+        from ._retrained import retrain
+
+        retrain(name, corrections, canary, project=project, user=user, as_json=as_json)
     from ._router import train
 
     train(name, project=project, as_json=as_json)

@@ -33,8 +33,8 @@ def begin(
     async def work() -> int:
         said: dict[str, Json] = {name: each for name, each in told.items() if each is not None}
         if tolerance is not None:
-            said["rule"] = {"tolerance": _shares(tolerance)[-1]}
-        plan = Plan.from_json({"shares": list(_shares(shares)), **said})
+            said["rule"] = {"tolerance": shares_of(tolerance)[-1]}
+        plan = Plan.from_json({"shares": list(shares_of(shares)), **said})
         async with AsyncExitStack() as stack:
             app = await app_of(stack, project)
             candidate = await resolve(app, version, workflow, user_name(user))
@@ -135,7 +135,7 @@ async def _found(stack: AsyncExitStack, project: Path, fragment: str) -> tuple[O
     return oversight, registry, await oversight.rollouts.find(fragment)
 
 
-def _shares(text: str) -> list[float]:
+def shares_of(text: str) -> list[float]:
     """`10%,25%` as shares. Raises: UserError `bad-share`."""
     try:
         found = [float(each.strip().removesuffix("%")) / (100 if "%" in each else 1) for each in text.split(",")]

@@ -138,6 +138,7 @@ if TYPE_CHECKING:
     from ._playbook_model import PlaybookModel
     from ._predictor import Effect, Prediction, Predictor, open_predictor
     from ._predictor_train import PredictorReport, test_predictor, train_predictor
+    from ._retrain import Contest, contest, corrected, examples_text, read_corrections
     from ._router import Neighbour, Report, Router, Routing, train
     from ._trial import QUESTIONS, Trial, ask_trial
 
@@ -149,6 +150,7 @@ __all__ = [
     "CallTool",
     "Candidate",
     "Chunk",
+    "Contest",
     "Conversation",
     "Effect",
     "Example",
@@ -193,7 +195,10 @@ __all__ = [
     "Voice",
     "ask_trial",
     "check_playbook",
+    "contest",
+    "corrected",
     "cost_of",
+    "examples_text",
     "findings_of",
     "flaws_of",
     "in_line",
@@ -205,6 +210,7 @@ __all__ = [
     "play",
     "playbook_schema",
     "predictor_schema",
+    "read_corrections",
     "read_examples",
     "read_playbook",
     "read_predictor",
@@ -216,6 +222,7 @@ __all__ = [
 ]
 
 _HEAVY = {
+    **dict.fromkeys(("Contest", "contest", "corrected", "examples_text", "read_corrections"), "_retrain"),
     "Effect": "_predictor",
     "Prediction": "_predictor",
     "Predictor": "_predictor",

@@ -146,6 +146,8 @@ async def test_what_was_tried_is_not_tried_again_by_whoever_looks_next(tmp_path:
         asked = len(it.new.requests)
         it.clock.pass_s(86_400)
         async with open_app(tmp_path, clock=it.clock) as app:
+            assert isinstance(app.journal, DurableJournal)
+            await app.journal.change(lambda connection: connection.execute("delete from results") and None)
             await Succession(app).look()
             assert await timeline(app) == told
         assert len(it.new.requests) == asked

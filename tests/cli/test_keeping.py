@@ -75,7 +75,7 @@ def test_a_retirement_tells_what_asks_the_model_and_what_is_missing() -> None:
         assert "No model that new runs ask retires" in run_command("retirements").said
         day = datetime.fromtimestamp(SystemClock().now(), UTC).date() + timedelta(days=14)
         settings = Path("orchestrion.yaml")
-        settings.write_text(settings.read_text().replace("openai:a", f"openai:a\n    retires: {day}"))
+        settings.write_text(settings.read_text().replace("'openai:a'", f"openai:a\n    retires: {day}"))
         (waiting,) = said("retirements")
         assert (waiting["stage"], waiting["days_left"], waiting["used_by"]) == ("waiting", 14, ["clerk"])
         (found,) = said("retirements", "run")

@@ -231,12 +231,7 @@ async def conduct(
     pinned = Workflows(rooms.checked.shelf, journal, interpreter, clock)
     async with AsyncExitStack() as stack:
         durable = journal if isinstance(journal, DurableJournal) else None
-        slots = Slots(clock, durable)
-        stack.push_async_callback(slots.close)
-        rooms.models.share(slots, _health(durable, clock))
-        if durable is not None:
-            rooms.shared.sessions.open(durable, clock)
-
+        _share(rooms, durable, clock, stack)
         oversight = Oversight(Rollouts(durable, clock), journal, rooms.shared.expressions, clock) if durable else None
         versions = Versions(
             rooms,
@@ -288,7 +283,12 @@ def _look_after(app: App, journal: DurableJournal, oversight: Oversight, stack: 
     stack.push_async_callback(stop_looking, asyncio.create_task(Succession(app).keep_looking()))
 
 
-def _health(durable: DurableJournal | None, clock: Clock) -> Health:
-    if durable is None:
-        return Health(clock=clock)
-    return Health(clock=clock, incidents=Incidents(durable, clock), tests=ModelTests(durable, clock))
+def _share(rooms: Rooms, durable: DurableJournal | None, clock: Clock, stack: AsyncExitStack) -> None:
+    """What models and conversations have in common with the other processes on the store."""
+    slots = Slots(clock, durable)
+    stack.push_async_callback(slots.close)
+    health = Health(clock=clock)
+    if durable is not None:
+        health = Health(clock=clock, incidents=Incidents(durable, clock), tests=ModelTests(durable, clock))
+        rooms.shared.sessions.open(durable, clock)
+    rooms.models.share(slots, health)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         resolve,
         roll_back,
     )
+    from ._replay import Replayed, ReplayedRun, Replays, open_replays, replay
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._retraining import Offer, Retrained, retrain_router
     from ._rollouts import Oversight, oversight_on
@@ -61,6 +62,9 @@ __all__ = [
     "PutAway",
     "Rehearsal",
     "Released",
+    "Replayed",
+    "ReplayedRun",
+    "Replays",
     "Retrained",
     "Rooms",
     "Row",
@@ -88,6 +92,7 @@ __all__ = [
     "migrate_store",
     "open_app",
     "open_journal",
+    "open_replays",
     "open_rooms",
     "open_rows",
     "oversight_of",
@@ -100,6 +105,7 @@ __all__ = [
     "registry_of",
     "rehearse",
     "release",
+    "replay",
     "require_input",
     "require_role",
     "resolve",
@@ -142,6 +148,7 @@ _HOMES = {
     **dict.fromkeys(("Offer", "Retrained", "retrain_router"), "_retraining"),
     **dict.fromkeys(("Standing", "Succession"), "_succession"),
     "add_model": "_add_model",
+    **dict.fromkeys(("Replayed", "ReplayedRun", "Replays", "open_replays", "replay"), "_replay"),
     "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
     **dict.fromkeys(

@@ -1,13 +1,13 @@
 """Evaluations: cases through one or two versions, in memory, with no effect outside; then scores, intervals and the gate."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import cast
 
-from orchestrion.core import Clock, Entry, EntryKind, Json, Nature, Run, SystemClock, UserError, new_id
+from orchestrion.core import Clock, Json, Nature, Run, SystemClock, UserError, new_id
 from orchestrion.engine import DryRun
 from orchestrion.journal import DurableJournal, MemoryJournal
 from orchestrion.oversight import (
@@ -34,13 +34,14 @@ from ._journals import open_journal
 from ._judge import NAMESPACE, identity, judging, score_of, shown
 from ._mocks import mocks_at, mocks_of
 from ._project import Checked
+from ._records import records_of
 from ._release import resolve
 from ._results import Results
 from ._rooms import open_rooms
 from ._scorers import load_scorer, score_by
+from ._together import together
 from ._workflows import input_labels
 
-T = TypeVar("T")
 Tell = Callable[[int, int], None]
 """How many cases are done, of how many."""
 
@@ -234,7 +235,7 @@ class _Trial:
             self._tell(self._done, self._all)
             return found
 
-        return await _together(one(case) for case in self._cases)
+        return await together(one(case) for case in self._cases)
 
     async def _observe(self, case: Case, document: Document, versions: Json) -> Observation:
         try:
@@ -244,7 +245,7 @@ class _Trial:
         mocks = mocks_of(cast("Mapping[str, Json]", case.mocks or {}))
         dry = DryRun(mocks=mocks, reads=really_read, approve=case.approve, questions=False)
         run = await self._walked(document, case.input, versions, dry)
-        return observe(await self._records(run), dry)
+        return observe(await records_of(self._app.journal, run), dry)
 
     async def _walked(self, document: Document, value: Json, versions: Json, dry: DryRun) -> Run:
         run = await self._app.workflows.pin(
@@ -253,17 +254,6 @@ class _Trial:
         self._stage.cases[run.id] = dry
         started = await self._app.engine.start(replace(run, subject="evaluation"))
         return await self._app.engine.settle(started.id)
-
-    async def _records(self, run: Run) -> list[tuple[Run, Sequence[Entry]]]:
-        journal = self._app.journal
-        entries = await journal.entries(run.id)
-        found = [(run, entries)]
-        for entry in entries:
-            for told in (entry.output, entry.why) if entry.kind is EntryKind.CHILD else ():
-                child = told.get("run") if isinstance(told, Mapping) else None
-                if isinstance(child, str) and (inner := await journal.run(child)) is not None:
-                    found += await self._records(inner)
-        return found
 
     # --- scores ---
 
@@ -304,14 +294,4 @@ class _Trial:
                 await self._results.keep(bundle.digest, case, key, said)
             return score_of(judge, case, said)
 
-        return await _together(one(case, seen) for case, seen in pairs)
-
-
-async def _together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Everything at the same time. The first failure stops the others, and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
+        return await together(one(case, seen) for case, seen in pairs)

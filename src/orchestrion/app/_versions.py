@@ -1,11 +1,12 @@
 """Which version a new run gets, and what runs of every version are made of."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import cast
 
+from orchestrion.agents import Sessions
 from orchestrion.core import Json, Run, UserError
 from orchestrion.engine import Outside
 from orchestrion.registry import PRODUCTION, Bundle, Move, Registry, Rollout, bundle_of, is_called
@@ -15,7 +16,7 @@ from ._capture import Captured
 from ._origin import origin_of
 from ._pinned import pinned_project
 from ._rollouts import Oversight
-from ._rooms import Rooms, read_rooms
+from ._rooms import Rooms, Shared, read_rooms
 
 FRESH_S = 0.5
 """How long an alias that another process moves may be followed to where it pointed before."""
@@ -165,11 +166,28 @@ class Versions:
             raise
 
     async def _open(self, digest: str) -> tuple[Rooms, Outside]:
+        rooms = await self._read(digest, self._rooms.shared, self._stack)
+        rooms.models.join(self._rooms.models)
+        return rooms, self._make(rooms)
+
+    @asynccontextmanager
+    async def apart(self, bundle: Bundle) -> AsyncGenerator[Rooms]:
+        """A version's rooms by themselves: nobody hears its models, and no session of the store is open in them.
+
+        Raises: UserError `unreadable-version`, `version-unkept`.
+        """
+        if self.registry is None:
+            raise UserError("version-unkept", "Nothing is kept here, so there are no versions.")
+        shared = replace(self._rooms.shared, sessions=Sessions())
+        async with AsyncExitStack() as stack:
+            yield await self._read(bundle.digest, shared, stack)
+
+    async def _read(self, digest: str, shared: Shared, stack: AsyncExitStack) -> Rooms:
         assert self.registry is not None
         kept = await self.registry.find(digest)
         contents = await self.registry.contents(kept.bundle)
         project = await asyncio.to_thread(pinned_project, self._rooms.project, kept.bundle, contents)
-        rooms = await read_rooms(project, self._rooms.shared, self._stack, nameable=kept.bundle.nameable)
+        rooms = await read_rooms(project, shared, stack, nameable=kept.bundle.nameable)
         if rooms.checked.broken or rooms.checked.gate is None:
             finding = next(each for each in rooms.checked.findings if each.severity == "error")
             raise UserError(
@@ -177,8 +195,7 @@ class Versions:
                 f"This release cannot use version {digest[:12]} of {kept.bundle.workflow}: {finding}",
                 hint="Cancel the run, or finish it with the release that began it.",
             )
-        rooms.models.join(self._rooms.models)
-        return rooms, self._make(rooms)
+        return rooms
 
     async def _from(self) -> str | None:
         self._origin = await asyncio.to_thread(origin_of, self._rooms.project.root)

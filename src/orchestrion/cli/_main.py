@@ -7,7 +7,7 @@ import typer
 
 from ._ai import knowledge, models, predictor, router, sessions
 from ._keeping import incidents, retirements
-from ._management import deploy, evaluate, rollback, rollouts, versions
+from ._management import deploy, evaluate, replay, rollback, rollouts, versions
 from ._options import (
     HERE,
     As,
@@ -54,6 +54,7 @@ app.command()(evaluate)
 app.command()(watch)
 app.command()(feedback)
 app.add_typer(alerts, name="alerts")
+app.command()(replay)
 app.add_typer(models, name="models")
 app.add_typer(incidents, name="incidents")
 app.add_typer(retirements, name="retirements")

@@ -187,3 +187,30 @@ def evaluate(
     from ._evaluate import evaluate_version
 
     evaluate_version(name, version, against, fresh=fresh, project=project, user=user, as_json=as_json)
+
+
+def replay(
+    workflow: Workflow,
+    version: Annotated[str, typer.Option("--version", help="Which version is tried.", metavar="VERSION")] = "working",
+    last: Annotated[int, typer.Option(min=1, help="How many runs, the latest that have ended.")] = 100,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(help="Runs that ended so; completed and faulted by default.", metavar="STATUS"),
+    ] = None,
+    ask_models: Annotated[
+        bool, typer.Option("--ask-models", help="Ask models what the recordings do not answer; it costs money.")
+    ] = False,
+    user: As = None,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Play runs of the past again with a version, answered from their recordings, and say what it does otherwise.
+
+    Nothing is performed: what a recording cannot answer is reported. Exit code: 0 when every run does the same, at most in other
+    words; 1 otherwise.
+    """
+    from ._replay import replay_runs
+
+    replay_runs(
+        workflow, version, last, status or [], ask_models=ask_models, project=project, user=user, as_json=as_json
+    )

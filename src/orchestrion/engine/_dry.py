@@ -41,11 +41,9 @@ from orchestrion.spec import example_of
 
 from ._effects import Outside, WalkEffects
 from ._leaf import call_of, perform_leaf
-from ._mocks import DryRun, DryRuns, Mock, Noted, task_name
+from ._mocks import DryRun, Mock, Noted, task_name
 from ._walk import Scope, Walk
 
-MOST_ANSWERS = 2_000
-"""A loop that waits for a change in the world would go on for ever."""
 BY = "dry run"
 NOT_ASKED = frozenset({"model-not-asked", "description-not-asked"})
 """Why a composite cannot go on: what it has to know is outside."""
@@ -169,11 +167,11 @@ class DryEffects(WalkEffects):
 
     def _count(self) -> None:
         self._dry.answers += 1
-        if self._dry.answers > MOST_ANSWERS:
+        if self._dry.answers > self._dry.most:
             raise self.walk.stop(
                 UserError(
                     "dry-run-too-long",
-                    f"The dry run asked for more than {MOST_ANSWERS:,} answers: it may wait for something that never comes.",
+                    f"The dry run asked for more than {self._dry.most:,} answers: it may wait for something that never comes.",
                     hint="Mock an output that ends the loop.",
                 )
             )
@@ -300,13 +298,6 @@ class DryEffects(WalkEffects):
             ended_at=now,
             epoch=self.walk.run.epoch,
         )
-
-
-def effects_over(walk: Walk, outside: Outside, dry: DryRuns | None) -> WalkEffects:
-    """What a walk from its root is given."""
-    if dry is None:
-        return WalkEffects(walk, outside, walk.root)
-    return DryEffects(walk, outside, walk.root, dry.of(walk.run))
 
 
 def _tool(invocation: Invocation) -> str | None:

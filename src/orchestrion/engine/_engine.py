@@ -35,11 +35,11 @@ from orchestrion.core import (
 )
 
 from ._alarms import Alarms
-from ._dry import effects_over
 from ._effects import Outside
 from ._endings import finish, finish_cancelled, finish_stopped
 from ._lifecycle import began
 from ._mocks import DryRuns
+from ._replay import effects_over
 from ._router import Rounds, Router, Routing
 from ._semantics import foreign_semantics
 from ._walk import Ending, Walk, WalkStopped

@@ -2,9 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrion.core import Call, Effect, Json, Nature, Problem, Run
+
+if TYPE_CHECKING:
+    from ._recording import Recording
+
+MOST_ANSWERS = 2_000
+"""A loop that waits for a change in the world would go on for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,10 @@ class DryRun:
     used: dict[str, int] = field(default_factory=dict[str, int])
     """How often each mock answered."""
     answers: int = 0
+    most: int = MOST_ANSWERS
+    """How many answers may be asked for."""
+    recording: "Recording | None" = None
+    """What answers instead of mocks and schemas: then this is a replay."""
 
     def of(self, run: Run) -> "DryRun":
         """Every run is of this one."""

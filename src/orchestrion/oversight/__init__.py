@@ -27,6 +27,7 @@ print(in_words(comparison.verdict))
 from ._alerting import Bound, change_in_words
 from ._assign import Side, assign
 from ._comparison import Comparison, Pair, Promote, RollBack, RolloutVerdict, Rule, Standing, Undecided
+from ._difference import Behaviour, Deed, Difference, Likeness, behaviour, compare, likeness
 from ._drift import CLOCK as DRIFT_CLOCK
 from ._drift import DELTA as DRIFT_DELTA
 from ._drift import LEAST as DRIFT_LEAST
@@ -60,6 +61,7 @@ __all__ = [
     "MEASURES",
     "NOTEWORTHY",
     "Agreement",
+    "Behaviour",
     "Bound",
     "Called",
     "Case",
@@ -67,12 +69,15 @@ __all__ = [
     "Change",
     "Comparison",
     "Conversation",
+    "Deed",
+    "Difference",
     "Estimate",
     "Evaluation",
     "EvaluationFile",
     "Facts",
     "Happening",
     "Judge",
+    "Likeness",
     "Matched",
     "Matching",
     "Measures",
@@ -100,10 +105,13 @@ __all__ = [
     "agreement",
     "assign",
     "at",
+    "behaviour",
     "change_in_words",
+    "compare",
     "detect",
     "evaluation_schema",
     "in_words",
+    "likeness",
     "mean",
     "mean_difference",
     "measured",

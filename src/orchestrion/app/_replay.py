@@ -26,7 +26,6 @@ from orchestrion.journal import MemoryJournal
 from orchestrion.models import Slots
 from orchestrion.oversight import Behaviour, Difference, Likeness, behaviour, compare, likeness
 from orchestrion.registry import Bundle, bundle_of
-from orchestrion.spec import Document
 
 from ._app import App, require_input
 from ._evaluate import Tell
@@ -93,12 +92,11 @@ async def replay(
 
     Raises: UserError `no-runs`, and as `Versions.apart`.
     """
-    document = (await app.versions.version(bundle)).document
-    runs = await _last_runs(app, document, last, statuses)
+    runs = await _last_runs(app, bundle, last, statuses)
     if not runs:
         raise UserError(
             "no-runs",
-            f"No run of {document.id} has ended as {' or '.join(statuses)}.",
+            f"No run of {bundle.workflow} has ended as {' or '.join(statuses)}.",
             hint="A replay needs runs of the past: orchestrion runs list.",
         )
     done = 0
@@ -116,12 +114,13 @@ async def replay(
         return Replayed(bundle=bundle, runs=await together(one(run) for run in runs))
 
 
-async def _last_runs(app: App, document: Document, last: int, statuses: Sequence[RunStatus]) -> list[Run]:
-    which = RunFilter(status=statuses, workflow=document.name, limit=min(max(last, 50), 500))
+async def _last_runs(app: App, bundle: Bundle, last: int, statuses: Sequence[RunStatus]) -> list[Run]:
+    namespace, _, name = bundle.workflow.partition("/")
+    which = RunFilter(status=statuses, workflow=name, limit=min(max(last, 50), 500))
     found: list[Run] = []
     while len(found) < last:
         page = await app.journal.runs(which)
-        found += [run for run in page if run.namespace == document.namespace and run.parent_id is None]
+        found += [run for run in page if run.namespace == namespace and run.parent_id is None]
         if len(page) < which.limit:
             break
         which = replace(which, before_id=page[-1].id)

@@ -105,24 +105,22 @@ class ReplayEffects(DryEffects):
     async def _answered(
         self, found: Entry | None, invocation: Invocation, nature: Nature, *, changed: bool = False
     ) -> Outcome:
-        match found:
-            case Entry(status=EntryStatus.COMPLETED):
-                return replace(outcome_of(found), cost=None)
-            case Entry(status=EntryStatus.FAILED):
-                raise Faulted(problem_in(found.problem))
-            case Entry():
-                await self._lapse(invocation.key, invocation.task)
-            case _:
-                self._miss(
-                    Gap(
-                        kind="model" if nature.resource[0] == "Model" else "call",
-                        name=self._dry.noted[self.walk.run.id, invocation.key].call.action,
-                        task=task_name(invocation.task),
-                        fields=fields_of(invocation.arguments.value),
-                        writes=nature.effect == "write",
-                        changed=changed,
-                    )
+        if found is None:
+            self._miss(
+                Gap(
+                    kind="model" if nature.resource[0] == "Model" else "call",
+                    name=self._dry.noted[self.walk.run.id, invocation.key].call.action,
+                    task=task_name(invocation.task),
+                    fields=fields_of(invocation.arguments.value),
+                    writes=nature.effect == "write",
+                    changed=changed,
                 )
+            )
+        if found.status is EntryStatus.FAILED:
+            raise Faulted(problem_in(found.problem))
+        if found.status is not EntryStatus.COMPLETED:
+            await self._lapse(invocation.key, invocation.task)
+        return replace(outcome_of(found), cost=None)
 
     async def _lapse(self, key: str, task: str) -> NoReturn:
         """What never came: its time runs out as it did then, or another branch comes first again."""

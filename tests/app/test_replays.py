@@ -45,7 +45,7 @@ tools:
   - name: greet
     description: Sends a card.
     write: true
-    parameters: { type: object, properties: { text: { type: string }, cents: { type: integer } } }
+    parameters: { type: object, required: [text, cents], properties: { text: { type: string }, cents: { type: integer } } }
     http: { method: post, endpoint: 'http://SHOP/cards', body: { text: '{text}' } }
 playbook:
   rules:
@@ -176,8 +176,8 @@ def _asked(server: CountingServer) -> dict[str, int]:
             "agents/seller.yaml",
             "Dear customer",
             "Hello dear customer",
-            "same same words words",
-            "/body/text in other words",
+            "same same words same",
+            "greet by Agent::seller at advise: /body/text in other words",
         ),
         ("policies/all.cedar", "> 5000", "> 550", "same same refused same", "greet: refused"),
         ("policies/all.cedar", "> 5000", "> 50000", "same same same action", "done, where it was not"),

@@ -54,6 +54,7 @@ class Recording:
         self._asked = [entry for entry in entries if entry.kind is EntryKind.REQUEST]
         self._events = [entry for entry in entries if entry.kind is EntryKind.EVENT]
         self._values = {e.key: e for e in entries if e.kind is EntryKind.VALUE and not e.function}
+        self._in_vain = [e.task for e in entries if e.kind is EntryKind.LISTEN and e.status is EntryStatus.ABANDONED]
         self._late = [entry.task for entry in entries if _ran_out(entry)]
         self._used: set[int] = set()
         self._by_digest = _grouped(self._calls, lambda entry: entry.digest)
@@ -94,6 +95,10 @@ class Recording:
     def events(self, task: str) -> list[Entry]:
         """What was heard at a task and has not been heard in the replay, in order."""
         return [each for each in self._events if id(each) not in self._used and _same_task(each.task, task)]
+
+    def listened_in_vain(self, task: str) -> bool:
+        """Whether nothing came at a task before it was left."""
+        return any(_same_task(each, task) for each in self._in_vain)
 
     def took(self, event: Entry) -> None:
         self._take(event)

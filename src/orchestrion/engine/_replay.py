@@ -185,7 +185,8 @@ class ReplayEffects(DryEffects):
         self.require_open()
         if self.consumed(key) is None:
             self._count()
-            for heard in self._recording.events(task):
+            offered = self._recording.events(task)
+            for heard in offered:
                 event = event_of(
                     cast("Mapping[str, Json]", heard.output), now=self.walk.clock.now(), labels=heard.labels
                 )
@@ -197,7 +198,7 @@ class ReplayEffects(DryEffects):
                     await self.walk.commit(Put(replace(entry, output=event.body, labels=event.labels, why=why)))
                     break
             else:
-                if self._recording.ran_out(task):
+                if not offered and self._recording.listened_in_vain(task):
                     await self._lapse(key, task)
                 self._miss(Gap(kind="event", name=task_name(task), task=task_name(task)))
         return await WalkEffects.receive(self, key, task, listening_key, accepts)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from orchestrion.core import Entry, EntryKind, Json, Question, Run, RunStatus, canonical
@@ -47,14 +47,12 @@ class Difference:
 class Deed:
     """A call that changes something outside, or an event that is published."""
 
+    name: str
+    """What an agent calls it, else the function's name."""
     function: str
     by: str
     task: str
     arguments: Json
-
-    @property
-    def name(self) -> str:
-        return self.function.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +74,27 @@ def behaviour(
     """Read from the record of a run, and those of the runs it started. `writes` says which calls change something outside."""
     run = records[0][0]
     entries = [entry for _, each in records for entry in each]
-    calls = [entry for entry in entries if entry.kind is EntryKind.LEAF]
+    calls = [(entry, _deed(entry, by_key)) for by_key, entry in _calls(records)]
     emitted = [entry for entry in entries if entry.kind is EntryKind.VALUE and entry.function == "emit"]
-    deeds = [_deed(entry, entry.input) for entry in calls if not is_refused(entry) and writes(entry)]
     return Behaviour(
         status=run.status,
         output=run.output,
         problem=run.problem,
-        deeds=(*deeds, *(_deed(entry, _message(entry.output)) for entry in emitted)),
-        refused=tuple(_deed(entry, entry.input) for entry in calls if is_refused(entry)),
+        deeds=(
+            *(deed for entry, deed in calls if not is_refused(entry) and writes(entry)),
+            *(replace(_deed(entry, {}), arguments=_message(entry.output)) for entry in emitted),
+        ),
+        refused=tuple(deed for entry, deed in calls if is_refused(entry)),
         questions=tuple(Question.from_json(entry.input) for entry in entries if entry.kind is EntryKind.REQUEST),
         gap=gap,
     )
+
+
+def _calls(records: Sequence[tuple[Run, Sequence[Entry]]]) -> Iterator[tuple[Mapping[str, Entry], Entry]]:
+    """Each call, beside all entries of its run by their keys."""
+    for _, entries in records:
+        by_key = {entry.key: entry for entry in entries}
+        yield from ((by_key, entry) for entry in entries if entry.kind is EntryKind.LEAF)
 
 
 def compare(before: Behaviour, after: Behaviour) -> list[Difference]:
@@ -108,8 +115,26 @@ def likeness(found: Sequence[Difference]) -> Likeness:
     return max((each.kind for each in found), key=lambda kind: kind.gravity, default=Likeness.SAME)
 
 
-def _deed(entry: Entry, arguments: Json) -> Deed:
-    return Deed(function=entry.function, by=entry.subject or "", task=task_name(entry.task), arguments=arguments)
+def _deed(entry: Entry, by_key: Mapping[str, Entry]) -> Deed:
+    return Deed(
+        name=_tool(entry, by_key) or entry.function.partition(":")[0],
+        function=entry.function,
+        by=entry.subject or "",
+        task=task_name(entry.task),
+        arguments=entry.input,
+    )
+
+
+def _tool(entry: Entry, by_key: Mapping[str, Entry]) -> str | None:
+    """What the answer of a model that asked for the call says: `turn/model/3` for what stands at `turn/model/3/tool/0`."""
+    request, called, position = entry.key.rpartition("/tool/")
+    if not called or not position.isdigit():
+        return None
+    said = next((each.output for key, each in by_key.items() if key.partition("/fallback/")[0] == request), None)
+    parts = said.get("parts") if isinstance(said, Mapping) else None
+    answered = [each for each in parts if isinstance(each, Mapping)] if isinstance(parts, list | tuple) else []
+    calls = [each.get("tool_name") for each in answered if each.get("part_kind") == "tool-call"]
+    return str(calls[int(position)]) if int(position) < len(calls) else None
 
 
 def _message(event: Json) -> Json:
@@ -166,12 +191,11 @@ def _who(deed: Deed) -> str:
 
 
 def _refusals(before: Behaviour, after: Behaviour) -> Iterator[Difference]:
-    was, now = Counter(each.function for each in before.refused), Counter(each.function for each in after.refused)
-    for function in dict.fromkeys([*was, *now]):
-        name = function.partition(":")[0]
-        if now[function] > was[function]:
+    was, now = Counter(each.name for each in before.refused), Counter(each.name for each in after.refused)
+    for name in dict.fromkeys([*was, *now]):
+        if now[name] > was[name]:
             yield Difference(kind=Likeness.REFUSED, words=f"{name}: refused, where it was allowed or not tried")
-        elif now[function] < was[function] and after.gap is None:
+        elif now[name] < was[name] and after.gap is None:
             yield Difference(kind=Likeness.ACTION, words=f"{name}: refused no longer")
 
 

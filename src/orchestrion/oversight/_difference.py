@@ -13,12 +13,14 @@ SHOWN = 40
 
 
 class Likeness(StrEnum):
-    """How a replayed run compares with the recorded one. Later ones are graver."""
+    """How a replayed run compares with the recorded one. Later ones are graver, and what is known counts more than what is not."""
 
     SAME = "same"
     """The same output and the same effects."""
     WORDS = "words"
     """Only texts differ."""
+    UNANSWERABLE = "unanswerable"
+    """It asked something that the recording cannot answer, and did nothing else otherwise until then."""
     ACTION = "action"
     """Other effects, another output, or no person and no policy in between any more."""
     REFUSED = "refused"
@@ -27,8 +29,6 @@ class Likeness(StrEnum):
     """A person is asked who was not."""
     FAULTED = "faulted"
     """It fails, or fails otherwise."""
-    UNANSWERABLE = "unanswerable"
-    """It asked something that the recording cannot answer."""
 
     @property
     def gravity(self) -> int:
@@ -268,7 +268,8 @@ def _in_words(places: "Sequence[Differing] | Iterator[Differing]") -> str:
 def _change(each: Differing) -> str:
     if each.wording:
         return "in other words"
-    return f"{_short(each.before)} → {_short(each.after)}"
+    before, after = _short(each.before), _short(each.after)
+    return f"{before} → {after}" if before != after else "is another text"
 
 
 def _short(value: Json) -> str:

@@ -564,6 +564,8 @@ class Engine:
     def _after_commit(self, run_id: str, root: str) -> None:
         walk = self._walks.get(run_id)
         if walk is not None and walk.ending is None:
+            if walk.rests_first():
+                return
             refreshing = asyncio.ensure_future(self._refresh(walk))
             self._refreshing.add(refreshing)
             refreshing.add_done_callback(self._refreshing.discard)

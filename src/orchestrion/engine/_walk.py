@@ -333,10 +333,17 @@ class Walk:
 
     async def refresh(self) -> None:
         """Take in what arrived: messages, and a request to cancel. While the run tries to rest, that is decided first."""
-        if self._resting is None:
+        if not self.rests_first():
             await self._take_news()
-        else:
+
+    def rests_first(self) -> bool:
+        """Whether news has to wait until it is decided if the run rests, which it then does for a moment only.
+
+        It is said at once, not by a task that reads the news: the store may have decided, and the run be gone before its turn.
+        """
+        if self._resting is not None:
             self._news_came = True
+        return self._resting is not None
 
     async def _take_news(self, *, resting: bool = False) -> None:
         """What arrived, read and acted upon. When the run has begun to rest while it was read, it is left for then."""

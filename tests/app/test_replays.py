@@ -10,7 +10,7 @@ import pytest
 from orchestrion.app import App, Replayed, open_app, replay, resolve
 from orchestrion.core import Answer, Datum, Json, Run, RunStatus, SystemClock, UserError, event_of
 from orchestrion.oversight import Likeness
-from orchestrion.testing import CountingServer, counting_server
+from orchestrion.testing import CountingServer, counting_server, run_command
 from orchestrion.testing.openai_server import OpenAIServer, Says
 
 pytestmark = pytest.mark.anyio
@@ -310,3 +310,41 @@ async def test_without_runs_there_is_nothing_to_play(tmp_path: Path) -> None:
 
 async def test_likeness_grows_graver() -> None:
     assert [each.gravity for each in Likeness] == list(range(7))
+
+
+def test_the_command_says_what_differs_and_which_runs(shop: Path) -> None:
+    same = run_command("replay", "order", "--project", str(shop))
+    assert (same.code, "Nothing was performed." in same.said) == (0, True)
+    file = shop / "agents" / "seller.yaml"
+    file.write_text(file.read_text().replace("at_least: 500", "at_least: 700"))
+
+    result = run_command("replay", "order", "--project", str(shop), "--last", "2")
+
+    assert result.code == 1
+    assert "shop/order: 2 runs again" in result.said
+    assert "greet by Agent::seller at advise: done no longer" in result.said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["ordr"], 2, "unknown-workflow"),
+        (["order", "--version", "feed"], 2, "unknown-version"),
+        (["order", "--status", "waiting"], 2, "There are: completed, faulted, cancelled."),
+        (["order", "--status", "cancelled"], 2, "No run of shop/order has ended as cancelled."),
+        (["order", "--last", "0"], 2, "greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_played_is_said_in_a_sentence(shop: Path, arguments: list[str], code: int, said: str) -> None:
+    result = run_command("replay", *arguments, "--project", str(shop))
+
+    assert (result.code, said in result.said) == (code, True), result.said
+
+
+def test_without_a_store_there_are_no_runs(tmp_path: Path) -> None:
+    write(tmp_path, FILES, SHOP="127.0.0.1:1")
+
+    result = run_command("replay", "order", "--project", str(tmp_path))
+
+    assert result.code == 2
+    assert "store-" in result.said

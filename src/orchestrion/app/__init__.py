@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         resolve,
         roll_back,
     )
-    from ._replay import Replayed, ReplayedRun, Replays, open_replays, replay
+    from ._replay import COMPARABLE, Replayed, ReplayedRun, Replays, open_replays, replay
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
     from ._retraining import Offer, Retrained, retrain_router
     from ._rollouts import Oversight, oversight_on
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from ._versions import Chosen, Versions
     from ._watch import Watch
     from ._watching import Watching
+    from ._workflows import require_input
 
 __all__ = [
+    "COMPARABLE",
     "SCHEMA_KINDS",
     "WORKING",
     "Alert",
@@ -126,7 +128,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("App", "conduct", "open_app", "require_input", "require_role"), "_app"),
+    **dict.fromkeys(("App", "conduct", "open_app", "require_role"), "_app"),
+    "require_input": "_workflows",
     **dict.fromkeys(("Rooms", "open_rooms"), "_rooms"),
     **dict.fromkeys(("Oversight", "oversight_on"), "_rollouts"),
     **dict.fromkeys(("Chosen", "Versions"), "_versions"),
@@ -148,7 +151,7 @@ _HOMES = {
     **dict.fromkeys(("Offer", "Retrained", "retrain_router"), "_retraining"),
     **dict.fromkeys(("Standing", "Succession"), "_succession"),
     "add_model": "_add_model",
-    **dict.fromkeys(("Replayed", "ReplayedRun", "Replays", "open_replays", "replay"), "_replay"),
+    **dict.fromkeys(("COMPARABLE", "Replayed", "ReplayedRun", "Replays", "open_replays", "replay"), "_replay"),
     "run_process": "_process",
     **dict.fromkeys(("Checked", "routers_of"), "_project"),
     **dict.fromkeys(

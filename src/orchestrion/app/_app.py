@@ -35,11 +35,12 @@ from ._journals import Mode, StandBy, open_journal
 from ._project import Checked
 from ._rollouts import Oversight, stopped
 from ._rooms import Rooms, open_rooms, outside_of
+from ._shadows import Shadows, over
 from ._telemetry import observing
 from ._triggers import Triggers
 from ._versions import Chosen, Versions
 from ._watching import Watching
-from ._workflows import Workflows, input_labels
+from ._workflows import Workflows, input_labels, require_input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,18 +155,6 @@ def _is_before(entry: Entry, index: int) -> bool:
     return position.isdigit() and int(position) < index
 
 
-def require_input(document: Document, value: Json) -> None:
-    """Raises: UserError `schema-mismatch` that says where."""
-    schema = document.input.schema
-    if schema is not None and not schema.accepts(value):
-        places = "; ".join(f"{v.pointer or 'the input'}: {v.message}" for v in schema.violations(value, limit=5))
-        raise UserError(
-            "schema-mismatch",
-            f"The input of {document.id} does not fit its schema: {places}.",
-            hint=f"`orchestrion run {document.name} --help-input` shows what it takes.",
-        )
-
-
 def require_role(project: Project, request: Request, user: str) -> None:
     """Raises: UserError `not-allowed` when the project names its users and this one may not decide."""
     roles, users = project.settings.roles, project.settings.users
@@ -278,6 +267,8 @@ def _look_after(app: App, journal: DurableJournal, oversight: Oversight, stack: 
     from ._succession import Succession, stop_looking
 
     stack.push_async_callback(stopped, asyncio.create_task(oversight.keep_looking()), oversight)
+    shadows = Shadows(oversight.rollouts, app.versions, journal, app.clock)
+    stack.push_async_callback(over, asyncio.create_task(shadows.keep_looking()), shadows)
     watching = Watching(app, journal)
     stack.push_async_callback(watching.stop, asyncio.create_task(watching.keep_looking()))
     stack.push_async_callback(stop_looking, asyncio.create_task(Succession(app).keep_looking()))

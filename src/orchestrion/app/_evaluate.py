@@ -27,7 +27,7 @@ from orchestrion.project import BadProject, Project
 from orchestrion.registry import Bundle, Registry
 from orchestrion.spec import Document, Finding, finding_at, pointer_step
 
-from ._app import App, conduct, require_input
+from ._app import App, conduct
 from ._cases import Gathered, gather
 from ._files import read_each
 from ._journals import open_journal
@@ -40,7 +40,7 @@ from ._results import Results
 from ._rooms import open_rooms
 from ._scorers import load_scorer, score_by
 from ._together import together
-from ._workflows import input_labels
+from ._workflows import input_labels, require_input
 
 Tell = Callable[[int, int], None]
 """How many cases are done, of how many."""

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from orchestrion.core import (
     Catalog,
     Clock,
     Entry,
+    Journal,
     Json,
     Leaf,
     Nature,
@@ -27,13 +28,17 @@ from orchestrion.models import Slots
 from orchestrion.oversight import Behaviour, Difference, Likeness, behaviour, compare, likeness
 from orchestrion.registry import Bundle, bundle_of
 
-from ._app import App, require_input
-from ._evaluate import Tell
 from ._records import records_of
 from ._rooms import Rooms, outside_of
 from ._together import together
-from ._workflows import Workflows, input_labels
+from ._versions import Versions
+from ._workflows import Workflows, input_labels, require_input
 
+if TYPE_CHECKING:
+    from ._app import App
+
+Tell = Callable[[int, int], None]
+"""How many runs are done, of how many."""
 COMPARABLE = (RunStatus.COMPLETED, RunStatus.FAULTED)
 """Runs that ended by themselves: what a person stopped says little of a version."""
 OWN = frozenset({"model:1.0.0", "session:1.0.0"})
@@ -80,7 +85,7 @@ class _Stage:
 
 
 async def replay(
-    app: App,
+    app: "App",
     bundle: Bundle,
     *,
     last: int,
@@ -101,7 +106,7 @@ async def replay(
         )
     done = 0
     places = asyncio.Semaphore(AT_ONCE)
-    async with open_replays(app, bundle, ask_models=ask_models) as replays:
+    async with open_replays(app.versions, app.journal, app.clock, bundle, ask_models=ask_models) as replays:
 
         async def one(run: Run) -> ReplayedRun:
             nonlocal done
@@ -114,7 +119,7 @@ async def replay(
         return Replayed(bundle=bundle, runs=await together(one(run) for run in runs))
 
 
-async def _last_runs(app: App, bundle: Bundle, last: int, statuses: Sequence[RunStatus]) -> list[Run]:
+async def _last_runs(app: "App", bundle: Bundle, last: int, statuses: Sequence[RunStatus]) -> list[Run]:
     namespace, _, name = bundle.workflow.partition("/")
     which = RunFilter(status=statuses, workflow=name, limit=min(max(last, 50), 500))
     found: list[Run] = []
@@ -128,13 +133,15 @@ async def _last_runs(app: App, bundle: Bundle, last: int, statuses: Sequence[Run
 
 
 @asynccontextmanager
-async def open_replays(app: App, bundle: Bundle, *, ask_models: bool = False) -> AsyncGenerator["Replays"]:
-    """A candidate ready to play runs again. Raises: as `Versions.apart`."""
-    async with app.versions.apart(bundle) as rooms:
-        slots = Slots(app.clock)
+async def open_replays(
+    versions: Versions, journal: Journal, clock: Clock, bundle: Bundle, *, ask_models: bool = False
+) -> AsyncGenerator["Replays"]:
+    """A candidate ready to play runs of a journal again. Raises: as `Versions.apart`."""
+    async with versions.apart(bundle) as rooms:
+        slots = Slots(clock)
         rooms.models.share(slots)
         try:
-            yield Replays(app, bundle, rooms, ask_models=ask_models)
+            yield Replays(versions, journal, clock, bundle, rooms, ask_models=ask_models)
         finally:
             await slots.close()
 
@@ -142,8 +149,12 @@ async def open_replays(app: App, bundle: Bundle, *, ask_models: bool = False) ->
 class Replays:
     """Plays runs again with one candidate, each in a memory of its own that is forgotten at once."""
 
-    def __init__(self, app: App, bundle: Bundle, rooms: Rooms, *, ask_models: bool) -> None:
-        self._app = app
+    def __init__(
+        self, versions: Versions, journal: Journal, clock: Clock, bundle: Bundle, rooms: Rooms, *, ask_models: bool
+    ) -> None:
+        self._versions = versions
+        self._journal = journal
+        self._clock = clock
         self._bundle = bundle
         self._rooms = rooms
         self._ask_models = ask_models
@@ -152,7 +163,7 @@ class Replays:
 
     async def play(self, run: Run) -> ReplayedRun:
         """Play an ended run of the store again, and compare."""
-        recorded = await records_of(self._app.journal, run)
+        recorded = await records_of(self._journal, run)
         try:
             require_input(self._document, run.input)
         except UserError as error:
@@ -168,7 +179,7 @@ class Replays:
         return _replayed(run, compare(before, after))
 
     async def _walked(self, run: Run, dry: DryRun, known: Sequence[Catalog]) -> Behaviour:
-        clock: Clock = self._app.clock
+        clock = self._clock
         memory = MemoryJournal(clock)
         workflows = Workflows(self._rooms.checked.shelf, memory, self._interpreter, clock)
         engine = Engine(
@@ -202,7 +213,7 @@ class Replays:
 
     async def _changes(self, run: Run) -> Callable[[Nature], bool]:
         """Whether something of the settings that answered under the same name is another one in the candidate."""
-        digest, registry = bundle_of(run.versions), self._app.versions.registry
+        digest, registry = bundle_of(run.versions), self._versions.registry
         if digest is None or registry is None:
             return lambda _: False
         was, now = (await registry.find(digest)).bundle.pieces, self._bundle.pieces
@@ -213,7 +224,7 @@ class Replays:
     async def _catalogs(self, run: Run) -> list[Catalog]:
         """Where it is looked up what a call does: in the candidate, and for what it has no more, in the run's own version."""
         try:
-            return [self._rooms.catalog, (await self._app.versions.outside(run)).catalog]
+            return [self._rooms.catalog, (await self._versions.outside(run)).catalog]
         except UserError:
             return [self._rooms.catalog]
 

@@ -119,6 +119,8 @@ class Oversight:
 
     async def side(self, rollout: Rollout, value: Json, key: str) -> Side:
         """Which version a new run gets: by the customer, or whatever the plan says is sticky, else by `key`."""
+        if Plan.from_json(rollout.plan).mode == "shadow":
+            return "control"
         if rollout.id not in self._trials:
             await self.comparison(rollout)
         trial = self._trials[rollout.id]
@@ -137,6 +139,8 @@ class Oversight:
         """End what can be decided; the rollouts that are over by this."""
         ended: list[Rollout] = []
         for rollout in (await self.rollouts.running()).values():
+            if Plan.from_json(rollout.plan).mode == "shadow":
+                continue
             verdict = (await self.comparison(rollout)).verdict
             status = _status(verdict)
             if status is not None:

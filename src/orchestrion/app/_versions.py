@@ -141,6 +141,10 @@ class Versions:
         """An alias was moved here: look where it points before the next run."""
         self._aliases_at = float("-inf")
 
+    async def bundle_of(self, digest: str) -> Bundle:
+        """A kept one. Raises: UserError `unknown-version`, `version-unkept`."""
+        return (await self._kept().find(digest)).bundle
+
     def bundle(self, document: Document) -> Bundle:
         """What the working files are for a workflow."""
         return self._captured[document.digest].bundle
@@ -176,16 +180,14 @@ class Versions:
 
         Raises: UserError `unreadable-version`, `version-unkept`.
         """
-        if self.registry is None:
-            raise UserError("version-unkept", "Nothing is kept here, so there are no versions.")
         shared = replace(self._rooms.shared, sessions=Sessions())
         async with AsyncExitStack() as stack:
             yield await self._read(bundle.digest, shared, stack)
 
     async def _read(self, digest: str, shared: Shared, stack: AsyncExitStack) -> Rooms:
-        assert self.registry is not None
-        kept = await self.registry.find(digest)
-        contents = await self.registry.contents(kept.bundle)
+        registry = self._kept()
+        kept = await registry.find(digest)
+        contents = await registry.contents(kept.bundle)
         project = await asyncio.to_thread(pinned_project, self._rooms.project, kept.bundle, contents)
         rooms = await read_rooms(project, shared, stack, nameable=kept.bundle.nameable)
         if rooms.checked.broken or rooms.checked.gate is None:
@@ -196,6 +198,11 @@ class Versions:
                 hint="Cancel the run, or finish it with the release that began it.",
             )
         return rooms
+
+    def _kept(self) -> Registry:
+        if self.registry is None:
+            raise UserError("version-unkept", "Nothing is kept here, so there are no versions.")
+        return self.registry
 
     async def _from(self) -> str | None:
         self._origin = await asyncio.to_thread(origin_of, self._rooms.project.root)

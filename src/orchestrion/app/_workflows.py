@@ -256,3 +256,15 @@ class Workflows:
 def input_labels(document: Document) -> Labels:
     """Labels the author puts on parts of the input: `document.metadata.labels`, JSON pointer → list of labels."""
     return labels_from(document.metadata.get("labels"))
+
+
+def require_input(document: Document, value: Json) -> None:
+    """Raises: UserError `schema-mismatch` that says where."""
+    schema = document.input.schema
+    if schema is not None and not schema.accepts(value):
+        places = "; ".join(f"{v.pointer or 'the input'}: {v.message}" for v in schema.violations(value, limit=5))
+        raise UserError(
+            "schema-mismatch",
+            f"The input of {document.id} does not fit its schema: {places}.",
+            hint=f"`orchestrion run {document.name} --help-input` shows what it takes.",
+        )

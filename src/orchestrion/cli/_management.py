@@ -68,6 +68,12 @@ def deploy(
         str | None,
         typer.Option(help="Only this part of new runs, on trial: 10%, or 10%,25%,50% to raise it.", metavar="SHARE"),
     ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="All runs stay with production, and are played again with the version.")
+    ] = False,
+    max_runs: Annotated[
+        int, typer.Option("--max-runs", min=1, max=10_000, help="Shadow: it ends after so many.")
+    ] = 500,
     seconds: Annotated[float | None, typer.Option("--max-seconds", help="Canary: a longer run is a loss.")] = None,
     usd: Annotated[float | None, typer.Option("--max-usd", help="Canary: a dearer run is a loss.")] = None,
     hold: Annotated[
@@ -100,9 +106,10 @@ def deploy(
     """Make a version the one that new runs get. Runs under way keep theirs.
 
     With --canary it gets a part of them, beside the one in production, until it has shown that it is no worse and is promoted, or
-    that it is and is taken back: by itself, while runs are started.
+    that it is and is taken back: by itself, while runs are started. With --shadow no run gets it: each that has ended in production
+    is played again with it, as `orchestrion replay` does, and nothing is performed.
     """
-    if canary is not None:
+    if canary is not None or shadow:
         from ._rollouts import begin
 
         told = {
@@ -113,8 +120,9 @@ def deploy(
             "violation": violation,
             "sticky": sticky,
             "stratum": stratum,
+            "max_runs": max_runs,
         }
-        begin(workflow, version, canary, tolerance, told, project=project, user=user, as_json=as_json)
+        begin(workflow, version, canary, tolerance, told, shadow=shadow, project=project, user=user, as_json=as_json)
     from ._versions import deploy
 
     deploy(workflow, version, alias, why, project=project, user=user, as_json=as_json)

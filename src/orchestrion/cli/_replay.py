@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from orchestrion.app import Replayed, ReplayedRun, open_app, replay, resolve
+from orchestrion.app import COMPARABLE, Replayed, ReplayedRun, open_app, replay, resolve
 from orchestrion.core import Json, RunStatus, UserError
 from orchestrion.oversight import Likeness
 from orchestrion.registry import short
@@ -18,7 +18,6 @@ from ._terminal import COMPLETED, FAULTED, err, execute, out, print_json, user_n
 
 EXAMPLES = 3
 """Runs of each group that are shown with what is otherwise."""
-COMPARABLE = ("completed", "faulted")
 COLOURS = {Likeness.SAME: "green", Likeness.WORDS: "cyan", Likeness.ACTION: "bold yellow", Likeness.ASKS: "magenta"}
 
 
@@ -34,7 +33,7 @@ def replay_runs(
     as_json: bool,
 ) -> None:
     async def work() -> int:
-        wanted = [_status(each) for each in statuses or COMPARABLE]
+        wanted = [_status(each) for each in statuses] or COMPARABLE
         async with AsyncExitStack() as stack:
             app = await stack.enter_async_context(open_app(project, mode="join"))
             bundle = await resolve(app, version, workflow, user_name(user))

@@ -11,7 +11,7 @@ from rich.table import Table
 from orchestrion.app import Oversight, changes_between, oversight_on, put_on_trial, registry_of, resolve
 from orchestrion.core import Json, SystemClock, UserError, iso
 from orchestrion.journal import DurableJournal
-from orchestrion.oversight import Plan, in_words
+from orchestrion.oversight import Likeness, Plan, Shadow, in_words
 from orchestrion.registry import Registry, Rollout, RolloutStatus, differences, short
 
 from ._runs import journal_of
@@ -22,19 +22,17 @@ from ._versions import app_of, lines_of, say, when
 def begin(
     workflow: str,
     version: str,
-    shares: str,
+    shares: str | None,
     tolerance: str | None,
     told: Mapping[str, float | str | None],
     *,
+    shadow: bool,
     project: Path,
     user: str | None,
     as_json: bool,
 ) -> NoReturn:
     async def work() -> int:
-        said: dict[str, Json] = {name: each for name, each in told.items() if each is not None}
-        if tolerance is not None:
-            said["rule"] = {"tolerance": shares_of(tolerance)[-1]}
-        plan = Plan.from_json({"shares": list(shares_of(shares)), **said})
+        plan = _plan(shares, tolerance, told, shadow=shadow)
         async with AsyncExitStack() as stack:
             app = await app_of(stack, project)
             candidate = await resolve(app, version, workflow, user_name(user))
@@ -44,10 +42,12 @@ def begin(
         if as_json:
             print_json(_json(rollout))
             return COMPLETED
-        err.print(f"[green]✓[/] {short(rollout.candidate)} is on trial with {_percent(plan.shares[0])} of the new runs")
+        part = "in the shadow of production" if shadow else f"with {_percent(plan.shares[0])} of the new runs"
+        err.print(f"[green]✓[/] {short(rollout.candidate)} is on trial {part}")
         for line in lines_of(changes):
             err.print(f"  {line}", markup=False)
-        err.print(f"  It is promoted or taken back by itself. orchestrion rollouts show {rollout.id[:13]}")
+        ends = f"It ends after {plan.max_runs} runs." if shadow else "It is promoted or taken back by itself."
+        err.print(f"  {ends} orchestrion rollouts show {rollout.id[:13]}")
         return COMPLETED
 
     execute(work, as_json=as_json)
@@ -79,20 +79,25 @@ def show_rollout(fragment: str, *, project: Path, as_json: bool) -> None:
         async with AsyncExitStack() as stack:
             oversight, registry, rollout = await _found(stack, project, fragment)
             runs = Counter(run.side for run in await oversight.rollouts.runs(rollout))
-            words, evidence = rollout.verdict, rollout.evidence
-            if words is None:
+            words, evidence, shadow = rollout.verdict, rollout.evidence, _shadow(rollout)
+            if words is None and shadow is None:
                 verdict = (await oversight.comparison(rollout)).verdict
                 words, evidence = in_words(verdict), verdict.standing.to_json()
             bundles = [(await registry.find(digest)).bundle for digest in (rollout.control, rollout.candidate)]
             changes = differences(*[await registry.contents(each) for each in bundles])
         if as_json:
             counted: Json = {side: runs[side] for side in ("candidate", "control")}
-            print_json({**_json(rollout), "runs": counted, "verdict": words, "evidence": evidence})
+            groups: Json = {kind: len(shadow.group(kind)) for kind in Likeness} if shadow else None
+            said = words or (shadow.words if shadow else None)
+            print_json({**_json(rollout), "runs": counted, "verdict": said, "evidence": evidence, "groups": groups})
             return COMPLETED
         say(f"{rollout.workflow}: {short(rollout.candidate)} beside {short(rollout.control)}, {rollout.status}")
         say(f"  begun {when(rollout.created_at)} by {rollout.created_by}")
         for line in lines_of(changes):
             say(f"  {line}")
+        if shadow is not None:
+            _say_shadow(shadow, words or shadow.words)
+            return COMPLETED
         say(f"  {runs['candidate']} runs with the candidate, {runs['control']} with the present version")
         if isinstance(evidence, dict):
             against, for_it, goal = evidence["against"], evidence["in_favour"], 1 / cast("float", evidence["alpha"])
@@ -103,12 +108,21 @@ def show_rollout(fragment: str, *, project: Path, as_json: bool) -> None:
     execute(work, as_json=as_json)
 
 
+def _say_shadow(shadow: Shadow, words: str) -> None:
+    say(f"  {words}")
+    for run, found in sorted(shadow.examples.items(), key=lambda each: -shadow.runs[each[0]].gravity):
+        say(f"  {run}  {shadow.runs[run]}")
+        for each in found:
+            say(f"    {each.words}")
+
+
 def stop_rollout(fragment: str, *, project: Path, user: str | None, as_json: bool) -> None:
     async def work() -> int:
         async with AsyncExitStack() as stack:
             oversight, _, rollout = await _found(stack, project, fragment)
-            by, stopped = user_name(user), RolloutStatus.STOPPED
-            ended = await oversight.rollouts.end(rollout, stopped, verdict=f"stopped by {by}", evidence=None, by=by)
+            by, stopped, shadow = user_name(user), RolloutStatus.STOPPED, _shadow(rollout)
+            words = f"stopped by {by}; {shadow.words}" if shadow else f"stopped by {by}"
+            ended = await oversight.rollouts.end(rollout, stopped, verdict=words, evidence=None, by=by)
         if as_json:
             print_json(_json(ended))
         else:
@@ -133,6 +147,26 @@ async def _found(stack: AsyncExitStack, project: Path, fragment: str) -> tuple[O
         raise UserError("unknown-rollout", f"There is no rollout {fragment!r}.", hint="orchestrion rollouts list")
     oversight, registry = opened
     return oversight, registry, await oversight.rollouts.find(fragment)
+
+
+def _shadow(rollout: Rollout) -> Shadow | None:
+    """What a shadow found so far; None for a canary."""
+    return Shadow.from_json(rollout.evidence) if Plan.from_json(rollout.plan).mode == "shadow" else None
+
+
+def _plan(shares: str | None, tolerance: str | None, told: Mapping[str, float | str | None], *, shadow: bool) -> Plan:
+    """Raises: UserError `bad-options`, `bad-share`."""
+    if shadow and shares is not None:
+        raise UserError(
+            "bad-options",
+            "A version is tried as a canary or in the shadow of production, not both.",
+            hint="Give --shadow first, and --canary when it is over.",
+        )
+    said: dict[str, Json] = {name: each for name, each in told.items() if each is not None}
+    if tolerance is not None:
+        said["rule"] = {"tolerance": shares_of(tolerance)[-1]}
+    how: dict[str, Json] = {"mode": "shadow"} if shares is None else {"shares": list(shares_of(shares))}
+    return Plan.from_json({**how, **said})
 
 
 def shares_of(text: str) -> list[float]:

@@ -7,6 +7,9 @@ gate (`summarise`).
 **Watching.** What agents, models, tools, routers and workflows do is counted from the record of runs (`measured`), in sums that add up
 over time (`Measures`). Whether some of it has lastingly changed is said by `detect`.
 
+**Replays.** What a run did is read from its record (`behaviour`), and two of them are compared (`compare`): each `Difference` is a sentence,
+and the gravest says how alike they are (`likeness`). A candidate in the `Shadow` of production is compared with each run there.
+
 **Rollouts.** A rollout gives a share of conversations to a *candidate*, a new version; the *control*, the present one, keeps the others
 (`assign`). Conversations of both sides and of one kind are matched in pairs when they begin (`Matching`), and the losses of each pair
 are compared (`Comparison`), until the verdict is `RollBack` or `Promote`.
@@ -48,6 +51,7 @@ from ._measures import KINDS, MEASURES, NOTEWORTHY, Measures, Record, Seen, Subj
 from ._observation import Called, Case, Observation, observe
 from ._plan import Facts, Plan
 from ._scoring import Score, at, score, truth_of
+from ._shadow import Shadow
 from ._summary import Row, summarise
 from ._tally import Happening, Tally
 from ._wealth import Wealth
@@ -94,6 +98,7 @@ __all__ = [
     "Score",
     "Scorer",
     "Seen",
+    "Shadow",
     "Side",
     "Signal",
     "Standing",

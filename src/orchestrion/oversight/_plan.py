@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 from pydantic import TypeAdapter
 
@@ -15,6 +15,10 @@ from ._comparison import Rule
 class Plan:
     """What whoever begins a rollout decides about it. Lengths are in seconds, money in US dollars."""
 
+    mode: Literal["canary", "shadow"] = "canary"
+    """shadow: production keeps all runs, and each that has ended is played again with the candidate."""
+    max_runs: int = 500
+    """Of a shadow: runs after which it ends."""
     shares: tuple[float, ...] = (0.1,)
     """The candidate's share of new runs; the next one from each `step` pairs on."""
     step: int = 50

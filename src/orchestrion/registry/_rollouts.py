@@ -21,7 +21,8 @@ _BEGIN = """
 insert into rollouts (id, workflow, candidate, control, plan, status, created_at, created_by)
 values (?, ?, ?, ?, ?, 'running', ?, ?)
 """
-_END = "update rollouts set status = ?, ended_at = ?, verdict = ?, evidence = ? where id = ? and status = 'running'"
+_NOTE = "update rollouts set evidence = ? where id = ? and status = 'running'"
+_END = "update rollouts set status = ?, ended_at = ?, verdict = ?, evidence = coalesce(?, evidence) where id = ? and status = 'running'"
 _BUNDLE = "select body from bundles where digest = ?"
 _RUNS = """
 select id, versions, status, created_at, started_at, ended_at,
@@ -110,15 +111,22 @@ class Rollouts:
         await self._storage.change(write)
         return begun
 
+    async def note(self, rollout: Rollout, evidence: Json) -> None:
+        """Keep what is known so far of a rollout under way."""
+        await self._storage.change(lambda connection: connection.execute(_NOTE, (dump(evidence), rollout.id)) and None)
+
     async def end(self, rollout: Rollout, status: RolloutStatus, *, verdict: str, evidence: Json, by: str) -> Rollout:
         """Record how it ended, and with a promotion move `production`, as one: it is done once, whoever else tries.
+
+        Without `evidence`, what was noted before stays.
 
         Raises: UserError `alias-moved` for a promotion when somebody deployed another version meanwhile.
         """
         now = self._clock.now()
 
         def write(connection: Connection) -> Rollout:
-            ended = connection.execute(_END, (status, now, verdict, dump(evidence), rollout.id)).rowcount
+            known = dump(evidence) if evidence is not None else None
+            ended = connection.execute(_END, (status, now, verdict, known, rollout.id)).rowcount
             if ended and status is RolloutStatus.PROMOTED:
                 bundle = Bundle.from_json(parse(connection.execute(_BUNDLE, (rollout.candidate,)).fetchone()[0]))
                 move_alias(connection, bundle, PRODUCTION, at=now, by=by, why=verdict, expected=rollout.control)

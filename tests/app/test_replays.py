@@ -254,6 +254,9 @@ async def test_people_times_events_and_races_are_as_they_were(tmp_path: Path) ->
         assert [each.output for each in ended] == [{"won": 1}, {"won": 1}]
 
     assert kinds(await again(tmp_path, "ask")) == ["same", "same"]
+    patient = ASK.replace("milliseconds: 300", "days: 3")
+    write(tmp_path, {"workflows/ask.yaml": patient}, END="continue")
+    assert kinds(await again(tmp_path, "ask")) == ["same", "same"], "a time that ran out runs out again"
     write(tmp_path, {"workflows/ask.yaml": ASK}, END="continue", news="olds")
     found = await again(tmp_path, "ask")
     assert kinds(found) == ["unanswerable", "unanswerable"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import pytest
 
 from orchestrion.app import App, open_app, oversight_of, put_on_trial, release, resolve
@@ -50,7 +51,8 @@ async def deploy(folder: Path) -> str:
 async def shadow(folder: Path, max_runs: int) -> str:
     async with open_app(folder) as app:
         candidate = await resolve(app, "working", "buy")
-        return (await put_on_trial(app, candidate, Plan(mode="shadow", max_runs=max_runs), by="ana")).id
+        plan = Plan(mode="shadow", max_runs=max_runs, shares=(1.0,))  # which would be all of them as a canary
+        return (await put_on_trial(app, candidate, plan, by="ana")).id
 
 
 async def known(folder: Path, rollout: str) -> tuple[RolloutStatus, Shadow, str | None]:
@@ -78,9 +80,31 @@ async def test_production_keeps_all_runs_and_the_candidate_only_says_what_it_wou
     status, seen, verdict = await known(tmp_path, begun)
     assert (status, verdict) == (RolloutStatus.STOPPED, "in the shadow of 3 runs: 2 words, 1 action")
     (action,) = seen.group(Likeness.ACTION)
-    assert [each.words for each in seen.examples[action]][0].endswith("/body/cents 900 → 1800")
+    assert seen.examples[action][0].words.endswith("/body/cents 900 → 1800")
     async with open_app(tmp_path, mode="join") as app:
         assert (await app.versions.aliases())["shop/buy", PRODUCTION].bundle == production
+
+
+async def test_it_is_looked_after_while_the_process_goes_on(tmp_path: Path) -> None:
+    with counting_server() as server:
+        write(tmp_path, server.address)
+        await deploy(tmp_path)
+        write(tmp_path, server.address, ("* 1", "* 2"))
+        begun = await shadow(tmp_path, 10)
+        async with open_app(tmp_path) as app:
+            rollouts = oversight_of(app).rollouts
+            with anyio.fail_after(60):
+                for count in (1, 2):
+                    await buy(app, 5)
+                    while len(Shadow.from_json((await rollouts.find(begun)).evidence).runs) < count:
+                        await anyio.lowlevel.checkpoint()
+            by = "ana"
+            await rollouts.end(await rollouts.find(begun), RolloutStatus.STOPPED, verdict="over", evidence=None, by=by)
+            await buy(app, 5)
+        assert dict(server.requests) == {"/charges": 3}
+
+    _, seen, _ = await known(tmp_path, begun)
+    assert len(seen.runs) == 2, "and no longer"
 
 
 def command(folder: Path, *arguments: str) -> Mapping[str, Any]:

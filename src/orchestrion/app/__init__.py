@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._add_model import add_model
     from ._alerts import Alert, AlertBook
-    from ._app import App, conduct, open_app, require_input, require_role
+    from ._app import App, conduct, open_app, require_role
     from ._batch import Row, RowFile, open_rows
     from ._costs import Grouping, Spent, costs, waiting_for_models
     from ._dry import Rehearsal, rehearse

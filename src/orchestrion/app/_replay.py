@@ -182,10 +182,11 @@ class Replays:
         clock = self._clock
         memory = MemoryJournal(clock)
         workflows = Workflows(self._rooms.checked.shelf, memory, self._interpreter, clock)
+        outside = outside_of(self._rooms, memory, self._interpreter, now=self._rooms, express=False)
         engine = Engine(
             journal=memory,
             interpret=workflows.interpret,
-            outside=outside_of(self._rooms, memory, self._interpreter, express=False),
+            outside=replace(outside, gate=self._rooms.checked.require_sound()),  # an emergency is about now
             clock=clock,
             semantics=SEMANTICS,
             limits=Limits(),

@@ -59,46 +59,55 @@ def versions_diff(
     diff_versions(before, after, workflow, project=project, as_json=as_json)
 
 
+Canary = Annotated[
+    str | None,
+    typer.Option(help="Only this part of new runs, on trial: 10%, or 10%,25%,50% to raise it.", metavar="SHARE"),
+]
+InShadow = Annotated[
+    bool, typer.Option("--shadow", help="All runs stay with production, and are played again with the version.")
+]
+MaxRuns = Annotated[int, typer.Option("--max-runs", min=1, max=10_000, help="Shadow: it ends after so many.")]
+Hold = Annotated[
+    float, typer.Option("--hold-seconds", min=0, help="Canary: how long after its end a run may be corrected.")
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        help="Canary: what else is a loss, in jq over {status, input, output, seconds, usd, denied, asked, calls, corrected}."
+    ),
+]
+Violation = Annotated[
+    str | None, typer.Option(help="Canary: what takes it back at once, in jq over the same.", metavar="JQ")
+]
+Sticky = Annotated[
+    str | None,
+    typer.Option(help="Canary: who keeps one version: a JSON pointer into the input.", metavar="POINTER"),
+]
+Stratum = Annotated[
+    str | None, typer.Option(help="Canary: what is compared with its like: a JSON pointer.", metavar="POINTER")
+]
+Tolerance = Annotated[
+    str | None,
+    typer.Option(help="Canary: what it has to be shown to be worse by less than; 5% by default.", metavar="SHARE"),
+]
+
+
 def deploy(
     workflow: Workflow,
     version: Annotated[str, typer.Option("--version", help="Which version.", metavar="VERSION")] = "working",
     alias: Annotated[str, typer.Option(help="Which alias to move.", metavar="NAME")] = "production",
     why: Why = "",
-    canary: Annotated[
-        str | None,
-        typer.Option(help="Only this part of new runs, on trial: 10%, or 10%,25%,50% to raise it.", metavar="SHARE"),
-    ] = None,
-    shadow: Annotated[
-        bool, typer.Option("--shadow", help="All runs stay with production, and are played again with the version.")
-    ] = False,
-    max_runs: Annotated[
-        int, typer.Option("--max-runs", min=1, max=10_000, help="Shadow: it ends after so many.")
-    ] = 500,
+    canary: Canary = None,
+    shadow: InShadow = False,
+    max_runs: MaxRuns = 500,
     seconds: Annotated[float | None, typer.Option("--max-seconds", help="Canary: a longer run is a loss.")] = None,
     usd: Annotated[float | None, typer.Option("--max-usd", help="Canary: a dearer run is a loss.")] = None,
-    hold: Annotated[
-        float, typer.Option("--hold-seconds", min=0, help="Canary: how long after its end a run may be corrected.")
-    ] = 0,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            help="Canary: what else is a loss, in jq over {status, input, output, seconds, usd, denied, asked, calls, corrected}."
-        ),
-    ] = None,
-    violation: Annotated[
-        str | None, typer.Option(help="Canary: what takes it back at once, in jq over the same.", metavar="JQ")
-    ] = None,
-    sticky: Annotated[
-        str | None,
-        typer.Option(help="Canary: who keeps one version: a JSON pointer into the input.", metavar="POINTER"),
-    ] = None,
-    stratum: Annotated[
-        str | None, typer.Option(help="Canary: what is compared with its like: a JSON pointer.", metavar="POINTER")
-    ] = None,
-    tolerance: Annotated[
-        str | None,
-        typer.Option(help="Canary: what it has to be shown to be worse by less than; 5% by default.", metavar="SHARE"),
-    ] = None,
+    hold: Hold = 0,
+    loss: Loss = None,
+    violation: Violation = None,
+    sticky: Sticky = None,
+    stratum: Stratum = None,
+    tolerance: Tolerance = None,
     user: As = None,
     project: Project = HERE,
     as_json: Json = False,

@@ -39,6 +39,8 @@ LISTS = {
     "workflow and status": RunFilter(workflow="ask", status=[RunStatus.FAULTED], limit=20),
     "batch": RunFilter(batch="b", limit=20),
     "page": RunFilter(before_id="r", limit=20),
+    "page by time": RunFilter(before=(5.0, "r"), since=1.0, bare=True, limit=20),
+    "statuses": RunFilter(status=[RunStatus.FAULTED, RunStatus.COMPLETED], limit=20),
 }
 
 

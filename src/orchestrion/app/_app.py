@@ -31,6 +31,7 @@ from orchestrion.registry import Incidents, Registry, Rollouts
 from orchestrion.spec import Document
 
 from ._capture import capture
+from ._feed import Feed
 from ._journals import Mode, StandBy, open_journal
 from ._project import Checked
 from ._rollouts import Oversight, stopped
@@ -56,6 +57,7 @@ class App:
     catalog: Catalog
     routers: Routers
     audience: Audience
+    feed: Feed
     clock: Clock
     joined: bool = False
     """Another process advances the runs."""
@@ -230,6 +232,7 @@ async def conduct(
             make=lambda version: outside_of(version, journal, interpreter, now=rooms, express=mode == "express"),
             stack=stack,
         )
+        feed = Feed()
         engine = Engine(
             journal=journal,
             interpret=pinned.interpret,
@@ -238,7 +241,8 @@ async def conduct(
             semantics=SEMANTICS,
             limits=Limits(concurrency=limits.concurrency, backlog=limits.backlog),
             routing=None if dry else Triggers(pinned, rooms.shared.expressions, versions),
-            observe=None if mode == "join" or dry else stack.enter_context(observing(project)),
+            observe=None if mode == "join" or dry else stack.enter_context(observing(project, feed.wrote)),
+            moved=feed.moved,
             dry=dry,
             lifecycle=project.settings.lifecycle and dry is None,
         )
@@ -254,6 +258,7 @@ async def conduct(
             catalog=rooms.catalog,
             routers=rooms.routers,
             audience=rooms.models.audience,
+            feed=feed,
             clock=clock,
             joined=mode == "join",
         )

@@ -1,19 +1,19 @@
-"""Spans of a project's runs, where it wants them."""
+"""Who is told of what runs write: whoever follows them, and a collector of spans where the project wants that."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from orchestrion.core import UserError
+from orchestrion.core import Run, UserError, Write
 from orchestrion.engine import Observe
 from orchestrion.project import Project
 
 
 @contextmanager
-def observing(project: Project) -> Generator[Observe | None]:
-    """What the engine tells of its writes; None where no collector is set. Raises: UserError `telemetry-missing`."""
+def observing(project: Project, follow: Observe) -> Generator[Observe]:
+    """What the engine tells of its writes: to `follow`, and to the collector if one is set. Raises: UserError `telemetry-missing`."""
     settings = project.settings.telemetry
     if settings is None:
-        yield None
+        yield follow
         return
     try:
         from orchestrion.telemetry import Telemetry
@@ -30,7 +30,12 @@ def observing(project: Project) -> Generator[Observe | None]:
         headers={name: str(secrets.get(reference.secret)) for name, reference in settings.headers.items()},
         timeout_s=settings.timeout_s,
     )
+
+    def both(run: Run, writes: Sequence[Write]) -> None:
+        telemetry.observe(run, writes)
+        follow(run, writes)
+
     try:
-        yield telemetry.observe
+        yield both
     finally:
         telemetry.close()

@@ -351,6 +351,12 @@ class RunFilter:
     limit: int = 50
     before_id: str | None = None
     """Cursor: only runs created before this one."""
+    before: tuple[float, str] | None = None
+    """Cursor by what it stands for: only runs created before this time, or then and with a smaller id."""
+    since: float | None = None
+    """Only runs created then or later."""
+    bare: bool = False
+    """Without inputs, outputs and versions, which may be large: those are None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,9 @@ OutsideOf = Callable[[Run], Awaitable[Outside]]
 Observe = Callable[[Run, Sequence[Write]], None]
 """Told of everything that a run has written, once it is durable. It must be quick, and must not raise."""
 
+Moved = Callable[[str], None]
+"""Told the id of a run that was accepted or taken up, or came to rest or to its end. As `Observe`."""
+
 NEAR_S = 60.0
 """A sleeper that wakes within this time is waited for; a later one is left asleep."""
 NEWS_S = 0.02
@@ -97,6 +100,7 @@ class Engine:
         semantics: int,
         limits: Limits,
         observe: Observe | None = None,
+        moved: Moved | None = None,
         routing: Routing | None = None,
         dry: DryRuns | None = None,
         lifecycle: bool = False,
@@ -108,6 +112,7 @@ class Engine:
         self._semantics = semantics
         self._limits = limits
         self._observe = observe
+        self._moved = moved
         self._dry = dry
         self._lifecycle = lifecycle
         self._walks: dict[str, Walk] = {}
@@ -183,9 +188,15 @@ class Engine:
 
     async def _accepted(self, run: Run) -> Run:
         try:
-            return await self._journal.start(run)
+            accepted = await self._journal.start(run)
         except Fenced:
             raise deposed() from None
+        self._has_moved(accepted.id)
+        return accepted
+
+    def _has_moved(self, run_id: str) -> None:
+        if self._moved is not None:
+            self._moved(run_id)
 
     def _begin(self, run: Run) -> None:
         """Take up a new run: it was inserted as running, and has no history to be read."""
@@ -386,6 +397,7 @@ class Engine:
     def _hosted(self, task: asyncio.Task[None], run_id: str) -> None:
         self._hosts.discard(task)
         self._in_hand.discard(run_id)
+        self._has_moved(run_id)
         root = self._roots.get(run_id, run_id)
         self._busy[root] -= 1
         if not self._busy[root]:
@@ -422,6 +434,8 @@ class Engine:
         history = begun or await self._claimed(run_id)
         if history is None:
             return
+        if begun is None:
+            self._has_moved(run_id)
         walk = Walk(
             history,
             journal=self._journal,

@@ -214,6 +214,14 @@ class DurableJournal(DurableEvents):
     async def entries(self, run_id: str) -> Sequence[Entry]:
         return await self._reader.read(queries.entries(run_id, self._fetch))
 
+    async def changes(
+        self, run_id: str, after: int, *, also: Sequence[int] = (), limit: int = 1000
+    ) -> Sequence[tuple[int, Entry]]:
+        """Entries and their places in the order of first writes: those after a place, and those at others. Large values are read
+        when they are asked for.
+        """
+        return await self._reader.read(queries.changes(run_id, after, also, limit, self._fetch))
+
     async def spent(self, run_id: str) -> Json:
         return await self._reader.read(queries.spent(run_id))
 

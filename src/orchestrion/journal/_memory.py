@@ -379,12 +379,13 @@ class MemoryJournal:
 
     async def runs(self, which: RunFilter) -> Sequence[Run]:
         before = self._held.get(which.before_id) if which.before_id is not None else None
-        return [
+        found = [
             held.run
             for held in self._newest()
             if _matches(held.run, which)
             and (before is None or (held.run.created_at, held.run.id) < (before.run.created_at, before.run.id))
         ][: which.limit]
+        return [replace(run, input=None, output=None, versions=None) for run in found] if which.bare else found
 
     async def count(self, *, batch: str | None = None, ended: bool = True) -> Mapping[RunStatus, int]:
         found: dict[RunStatus, int] = {}
@@ -506,4 +507,6 @@ def _matches(run: Run, which: RunFilter) -> bool:
         and (which.workflow is None or which.workflow in {run.workflow, f"{run.namespace}/{run.workflow}"})
         and (which.batch is None or run.batch == which.batch)
         and (which.parent_id is None or run.parent_id == which.parent_id)
+        and (which.before is None or (run.created_at, run.id) < which.before)
+        and (which.since is None or run.created_at >= which.since)
     )

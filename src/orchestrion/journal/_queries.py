@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import Select, func, literal, null, or_, select, tuple_
 from sqlalchemy.sql import ClauseElement
 
 from orchestrion.core import (
@@ -28,7 +28,18 @@ from orchestrion.core import (
 from orchestrion.store import Connection, bound, requests, runs
 
 from . import _sql as sql
-from ._rows import Fetch, Row, StoredEntries, entry_from, load, message_from, quarantined_from, request_from, run_from
+from ._rows import (
+    Fetch,
+    Row,
+    StoredEntries,
+    entry_from,
+    load,
+    message_from,
+    quarantined_from,
+    request_from,
+    run_from,
+    stored_entry,
+)
 from ._rules import needed, total_cost, unknown_document
 
 MOST_FOUND = 10
@@ -161,10 +172,27 @@ def find(fragment: str) -> Look[Sequence[str]]:
     return look
 
 
+_LARGE = ("input", "output", "versions", "blobs")
+_BARE = [null().label(column.name) if column.name in _LARGE else column for column in runs.c]
+
+
 def listed(which: RunFilter, fetch: Fetch) -> Look[Sequence[Run]]:
-    statement = select(*runs.c).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(which.limit)
-    if which.status:
-        statement = statement.where(runs.c.status.in_([status.value for status in which.status]))
+    """Several statuses are asked for one by one: an index has those of each in order, and not those of all."""
+    statements = [_listing(which, status) for status in which.status or (None,)]
+
+    def look(connection: Connection) -> Sequence[Run]:
+        found = [run_from(load(row, fetch)) for statement in statements for row in _rows(connection, statement)]
+        found.sort(key=lambda run: (run.created_at, run.id), reverse=True)
+        return found[: which.limit]
+
+    return look
+
+
+def _listing(which: RunFilter, status: RunStatus | None) -> Select[Any]:
+    newest = runs.c.created_at.desc(), runs.c.id.desc()
+    statement = select(*(_BARE if which.bare else runs.c)).order_by(*newest).limit(which.limit)
+    if status is not None:
+        statement = statement.where(runs.c.status == status.value)
     if which.workflow is not None:
         namespace, separator, name = which.workflow.rpartition("/")
         statement = statement.where(runs.c.workflow == name)
@@ -177,7 +205,9 @@ def listed(which: RunFilter, fetch: Fetch) -> Look[Sequence[Run]]:
         before = select(runs.c.created_at, runs.c.id).where(runs.c.id == which.before_id)
         unknown = ~before.exists()
         statement = statement.where(or_(unknown, tuple_(runs.c.created_at, runs.c.id) < before.scalar_subquery()))
-    return lambda connection: [run_from(load(row, fetch)) for row in _rows(connection, statement)]
+    if which.before is not None:
+        statement = statement.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(*map(literal, which.before)))
+    return statement if which.since is None else statement.where(runs.c.created_at >= which.since)
 
 
 def count(batch: str | None, *, ended: bool) -> Look[Mapping[RunStatus, int]]:
@@ -201,6 +231,16 @@ def completed_rows(batch: str) -> Look[Collection[int]]:
 
 def entries(run_id: str, fetch: Fetch) -> Look[Sequence[Entry]]:
     return lambda connection: [entry_from(load(row, fetch)) for row in connection.execute(sql.ENTRIES, (run_id,))]
+
+
+def changes(run_id: str, after: int, also: Sequence[int], limit: int, fetch: Fetch) -> Look[Sequence[tuple[int, Entry]]]:
+    text = sql.CHANGES.format(",".join("?" * len(also)))
+
+    def look(connection: Connection) -> Sequence[tuple[int, Entry]]:
+        rows = connection.execute(text, (run_id, after, *also, limit))
+        return [(int(row[0]), stored_entry(row[1:], fetch)) for row in rows]
+
+    return look
 
 
 def late_outcomes(run_id: str, fetch: Fetch) -> Look[Sequence[Entry]]:

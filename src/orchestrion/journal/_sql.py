@@ -82,6 +82,7 @@ ENTRY_PLACES = """
 select key, kind, status, case when kind = 'scope' then input end from entries where run_id = ? order by key
 """
 ENTRIES_AT = f"select seq, {ENTRY} from entries where run_id = ? and key in ({{}})"  # noqa: S608
+CHANGES = f"select seq, {ENTRY} from entries where run_id = ? and (seq > ? or seq in ({{}})) order by seq limit ?"  # noqa: S608
 ENTRY_COSTS = "select cost from entries where run_id = ? and cost is not null"
 ENTRY_STATES = "select key, kind, status, ended_at from entries where run_id = ? order by seq"
 

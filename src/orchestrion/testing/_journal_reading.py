@@ -32,6 +32,11 @@ async def check_runs_are_listed_newest_first(journal: Journal, clock: HandClock)
     assert await listed(RunFilter()) == "43210"
     assert await listed(RunFilter(limit=2)) == "43"
     assert await listed(RunFilter(limit=2, before_id="run-3")) == "21"
+    third = await journal.run("run-3")
+    assert third is not None
+    assert await listed(RunFilter(limit=2, before=(third.created_at, third.id))) == "21"
+    assert await listed(RunFilter(since=third.created_at)) == "43"
+    assert [(run.id, run.input) for run in await journal.runs(RunFilter(limit=1, bare=True))] == [("run-4", None)]
     assert await listed(RunFilter(batch="b1")) == "31"
     assert await listed(RunFilter(status=[RunStatus.RUNNING])) == "1"
     assert await listed(RunFilter(status=[RunStatus.RUNNING, RunStatus.PENDING], limit=3)) == "432"

@@ -1,0 +1,67 @@
+"""News of runs for whoever follows them: only which runs moved, so that nobody who follows slows one. The journal has the rest."""
+
+import asyncio
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from orchestrion.core import Run, Write
+
+MOST_KEPT = 10_000
+"""Runs of which a follower that does not look is told in all."""
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """Which runs moved since it last looked."""
+
+    run_id: str | None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    _moved: set[str] = field(default_factory=set[str])
+    _lost: bool = False
+
+    def tell(self, run_id: str) -> None:
+        if len(self._moved) < MOST_KEPT:
+            self._moved.add(run_id)
+        else:
+            self._lost = True
+        self.news.set()
+
+    def take(self) -> tuple[set[str], bool]:
+        """What moved, and whether there was more than is kept."""
+        found, lost = self._moved, self._lost
+        self._moved, self._lost = set(), False
+        self.news.clear()
+        return found, lost
+
+
+class Feed:
+    """What moves in the runs of this process."""
+
+    def __init__(self) -> None:
+        self._of_all: list[Follower] = []
+        self._of_one: dict[str, list[Follower]] = {}
+
+    def moved(self, run_id: str) -> None:
+        """A run was accepted or taken up, or came to rest or to its end."""
+        for follower in self._of_all:
+            follower.tell(run_id)
+        for follower in self._of_one.get(run_id, ()):
+            follower.tell(run_id)
+
+    def wrote(self, run: Run, _: Sequence[Write]) -> None:
+        """A run's record has grown."""
+        self.moved(run.id)
+
+    @contextmanager
+    def follow(self, run_id: str | None = None) -> Generator[Follower]:
+        """Follow a run, or all of them, from now on."""
+        follower = Follower(run_id)
+        followers = self._of_all if run_id is None else self._of_one.setdefault(run_id, [])
+        followers.append(follower)
+        try:
+            yield follower
+        finally:
+            followers.remove(follower)
+            if run_id is not None and not followers:
+                del self._of_one[run_id]

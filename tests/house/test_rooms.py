@@ -22,6 +22,7 @@ HOMES = {
     "alembic": {"store"},
     "cedarpy": {"governance"},
     "cronsim": {"spec"},
+    "fastapi": {"server"},
     "fsspec": {"store"},
     "genai_prices": {"models", "agents"},
     "google": {"functions/_a2a_stream.py", "functions/_a2a_wire.py"},
@@ -42,9 +43,11 @@ HOMES = {
     "ruamel": {"spec", "project", "openapi"},
     "sklearn": {"models"},
     "skops": {"models"},
+    "starlette": {"server"},
     "sqlalchemy": {"store", "journal", "knowledge/_tables.py", "functions/_connections.py", "functions/_faults.py"},
     "tokenizers": {"embeddings/_embedder.py"},
     "typer": {"cli"},
+    "uvicorn": {"server/_serving.py", "testing/_serving.py"},
 }
 """Library → where it may be imported. `journal` writes its queries with the tables of `store`."""
 

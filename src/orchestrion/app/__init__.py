@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ._costs import Grouping, Spent, costs, waiting_for_models
     from ._dry import Rehearsal, rehearse
     from ._evaluate import Evaluated, Tell, evaluate, read_evaluations
+    from ._feed import Feed, Follower
     from ._feedback import Feedback, FeedbackBook
     from ._folders import FolderWatch, PutAway, Watched, watches_of
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
@@ -53,9 +54,11 @@ __all__ = [
     "Checked",
     "Chosen",
     "Evaluated",
+    "Feed",
     "Feedback",
     "FeedbackBook",
     "FolderWatch",
+    "Follower",
     "Grouping",
     "Kinds",
     "Mode",
@@ -136,6 +139,7 @@ _HOMES = {
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
     **dict.fromkeys(("Evaluated", "Tell", "evaluate", "read_evaluations"), "_evaluate"),
+    **dict.fromkeys(("Feed", "Follower"), "_feed"),
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("Kinds", "predictor_source"), "_kinds"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),

@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from orchestrion.core import Run, Write
+from orchestrion.core import Ask, CloseRequests, EntryKind, Put, Run, Write
 
 MOST_KEPT = 10_000
 """Runs of which a follower that does not look is told in all."""
@@ -17,20 +17,20 @@ class Follower:
 
     run_id: str | None
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    _moved: set[str] = field(default_factory=set[str])
+    _moved: dict[str, bool] = field(default_factory=dict[str, bool])
     _lost: bool = False
 
-    def tell(self, run_id: str) -> None:
-        if len(self._moved) < MOST_KEPT:
-            self._moved.add(run_id)
+    def tell(self, run_id: str, *, asked: bool) -> None:
+        if run_id in self._moved or len(self._moved) < MOST_KEPT:
+            self._moved[run_id] = asked or self._moved.get(run_id, False)
         else:
             self._lost = True
         self.news.set()
 
-    def take(self) -> tuple[set[str], bool]:
-        """What moved, and whether there was more than is kept."""
+    def take(self) -> tuple[dict[str, bool], bool]:
+        """What moved, each with whether anything it asks people changed; and whether there was more than is kept."""
         found, lost = self._moved, self._lost
-        self._moved, self._lost = set(), False
+        self._moved, self._lost = {}, False
         self.news.clear()
         return found, lost
 
@@ -44,14 +44,18 @@ class Feed:
 
     def moved(self, run_id: str) -> None:
         """A run was accepted or taken up, or came to rest or to its end."""
-        for follower in self._of_all:
-            follower.tell(run_id)
-        for follower in self._of_one.get(run_id, ()):
-            follower.tell(run_id)
+        self._tell(run_id, asked=False)
 
-    def wrote(self, run: Run, _: Sequence[Write]) -> None:
+    def wrote(self, run: Run, writes: Sequence[Write]) -> None:
         """A run's record has grown."""
-        self.moved(run.id)
+        if self._of_all or run.id in self._of_one:
+            self._tell(run.id, asked=any(map(_asks, writes)))
+
+    def _tell(self, run_id: str, *, asked: bool) -> None:
+        for follower in self._of_all:
+            follower.tell(run_id, asked=asked)
+        for follower in self._of_one.get(run_id, ()):
+            follower.tell(run_id, asked=asked)
 
     @contextmanager
     def follow(self, run_id: str | None = None) -> Generator[Follower]:
@@ -65,3 +69,7 @@ class Feed:
             followers.remove(follower)
             if run_id is not None and not followers:
                 del self._of_one[run_id]
+
+
+def _asks(write: Write) -> bool:
+    return isinstance(write, Ask | CloseRequests) or (isinstance(write, Put) and write.entry.kind is EntryKind.REQUEST)

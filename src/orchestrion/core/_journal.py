@@ -353,6 +353,8 @@ class RunFilter:
     """Cursor: only runs created before this one."""
     before: tuple[float, str] | None = None
     """Cursor by what it stands for: only runs created before this time, or then and with a smaller id."""
+    ids: Sequence[str] | None = None
+    """Only these."""
     since: float | None = None
     """Only runs created then or later."""
     bare: bool = False

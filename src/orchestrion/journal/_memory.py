@@ -507,6 +507,7 @@ def _matches(run: Run, which: RunFilter) -> bool:
         and (which.workflow is None or which.workflow in {run.workflow, f"{run.namespace}/{run.workflow}"})
         and (which.batch is None or run.batch == which.batch)
         and (which.parent_id is None or run.parent_id == which.parent_id)
+        and (which.ids is None or run.id in which.ids)
         and (which.before is None or (run.created_at, run.id) < which.before)
         and (which.since is None or run.created_at >= which.since)
     )

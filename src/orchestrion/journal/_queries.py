@@ -205,6 +205,8 @@ def _listing(which: RunFilter, status: RunStatus | None) -> Select[Any]:
         before = select(runs.c.created_at, runs.c.id).where(runs.c.id == which.before_id)
         unknown = ~before.exists()
         statement = statement.where(or_(unknown, tuple_(runs.c.created_at, runs.c.id) < before.scalar_subquery()))
+    if which.ids is not None:
+        statement = statement.where(runs.c.id.in_(which.ids))
     if which.before is not None:
         statement = statement.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(*map(literal, which.before)))
     return statement if which.since is None else statement.where(runs.c.created_at >= which.since)

@@ -342,6 +342,18 @@ class Telemetry(Setting):
     timeout_s: float = Field(default=10.0, alias="timeout", gt=0, description="Seconds one delivery may take.")
 
 
+class Server(Setting):
+    """Where people and programs reach the platform."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on; others than this machine's own need `url`.")
+    port: int = Field(default=8321, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s@]+/?$",
+        description="Where it is reached from outside, such as `https://ai.example.com` of a proxy. Under other names it does not answer.",
+    )
+
+
 class Ages(Setting):
     """How long runs are kept after they ended, by how they ended."""
 
@@ -419,6 +431,7 @@ class Settings(Setting):
         description="Folders to watch, by name: each file that arrives is an event of the source `/folders/NAME`.",
     )
     limits: Limits = Field(default_factory=Limits, description="How much at once, and how much at most.")
+    server: Server = Field(default_factory=Server, description="Where people and programs reach the platform.")
     telemetry: Telemetry | None = Field(
         default=None, description="Where OpenTelemetry spans go. Nothing is sent anywhere unless this is set."
     )

@@ -35,6 +35,7 @@ async def check_runs_are_listed_newest_first(journal: Journal, clock: HandClock)
     third = await journal.run("run-3")
     assert third is not None
     assert await listed(RunFilter(limit=2, before=(third.created_at, third.id))) == "21"
+    assert await listed(RunFilter(ids=["run-4", "run-0", "other"])) == "40"
     assert await listed(RunFilter(since=third.created_at)) == "43"
     assert [(run.id, run.input) for run in await journal.runs(RunFilter(limit=1, bare=True))] == [("run-4", None)]
     assert await listed(RunFilter(batch="b1")) == "31"

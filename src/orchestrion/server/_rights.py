@@ -1,0 +1,62 @@
+"""Who may use which route: one table. What does not stand in it nobody may use."""
+
+from collections.abc import Mapping, Sequence
+
+from orchestrion.governance import Rights
+
+ROLES: Mapping[str, Sequence[str]] = {
+    "viewer": (),
+    "operator": ("viewer",),
+    "approver": ("viewer",),
+    "editor": ("viewer",),
+    "admin": ("operator", "approver", "editor"),
+}
+"""Role → the roles it includes. Who writes workflows does not approve what they do unless somebody gave them both roles."""
+
+PUBLIC = frozenset({"health", "ready", "signInPage", "signIn"})
+"""Operations that need nobody to be recognised."""
+
+GRANTED: Mapping[str, Sequence[str]] = {
+    "whoAmI": ("viewer",),
+    "signOut": ("viewer",),
+    "openApi": ("viewer",),
+    "metrics": ("viewer",),
+    "listRuns": ("viewer",),
+    "showRun": ("viewer",),
+    "listEntries": ("viewer",),
+    "showEntry": ("viewer",),
+    "followRun": ("viewer",),
+    "followProject": ("viewer",),
+    "startRun": ("operator",),
+    "cancelRun": ("operator",),
+    "retryRun": ("operator",),
+    "rerunRun": ("operator",),
+    "listApprovals": ("viewer",),
+    "showApproval": ("viewer",),
+    "answerApproval": ("approver",),
+    "listWorkflows": ("viewer",),
+    "showWorkflow": ("viewer",),
+    "listVersions": ("viewer",),
+    "compareVersions": ("viewer",),
+    "deploy": ("editor",),
+    "rollBack": ("editor",),
+    "listRollouts": ("viewer",),
+    "showRollout": ("viewer",),
+    "listAgents": ("viewer",),
+    "listModels": ("viewer",),
+    "listSessions": ("viewer",),
+    "showSession": ("viewer",),
+    "listSchedules": ("viewer",),
+    "pauseSchedule": ("operator",),
+    "resumeSchedule": ("operator",),
+    "fireSchedule": ("operator",),
+    "listEvents": ("viewer",),
+    "receiveEvent": ("operator",),
+    "listUsers": ("admin",),
+}
+"""Operation → the roles that may do it."""
+
+
+def rights() -> Rights:
+    """The table as policies."""
+    return Rights(GRANTED, ROLES)

@@ -1,0 +1,254 @@
+"""What requests and answers look like. Times are RFC 3339 text in UTC; costs are US dollars."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrion.core import Entry, Json, Request, Run, iso
+
+Text = Annotated[str, Field(max_length=1000)]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Given(BaseModel):
+    """What somebody sends: nothing that is not expected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProblemShape(Shape):
+    """Why a request failed (RFC 9457)."""
+
+    model_config = ConfigDict(title="Problem", extra="allow")
+
+    type: str
+    status: int
+    title: str = ""
+    detail: str | None = None
+    code: str = Field(description="Stable; all of them stand in the reference of errors.")
+    hint: str | None = Field(default=None, description="What to do next.")
+
+
+class RunSummary(Shape):
+    """A run as lists show it."""
+
+    id: str
+    workflow: str = Field(description="`namespace/name`")
+    version: str
+    status: str
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    subject: str | None = Field(description="Who started it.")
+    problem: Any = None
+    cost: Any = None
+    parent_id: str | None
+    batch: str | None
+    row: int | None
+    attempt: int
+
+
+class RunWhole(RunSummary):
+    """A run with what it was given and what came of it."""
+
+    input: Any
+    output: Any
+    versions: Any
+    digest: str
+    copied_from: str | None
+
+
+class RunPage(Shape):
+    runs: list[RunSummary]
+    next: str | None = Field(description="The cursor of the next page; null at the end.")
+
+
+class EntrySummary(Shape):
+    """A step of a run, without what went in and came out."""
+
+    place: int = Field(description="In the order of first writes.")
+    key: str
+    kind: str
+    status: str
+    task: str
+    function: str
+    problem: Any = None
+    decision: Any = None
+    cost: Any = None
+    model: str | None
+    subject: str | None
+    started_at: str | None
+    ended_at: str | None
+
+
+class EntryWhole(EntrySummary):
+    input: Any
+    output: Any
+    labels: Any
+    why: Any
+    versions: Any
+
+
+class EntryPage(Shape):
+    entries: list[EntrySummary]
+    next: int | None = Field(description="The place to go on after; null at the end.")
+
+
+class Approval(Shape):
+    """What waits for a person, or waited."""
+
+    id: str
+    run: str
+    task: str
+    kind: Literal["human", "approval", "interrupted"]
+    title: str
+    role: str | None
+    user: str | None
+    show: Any = None
+    form: Any = Field(default=None, description="JSON Schema of the answer.")
+    binding: Any = Field(default=None, description="What an approval counts for; send it back with the answer.")
+    status: str
+    answer: Any = None
+    created_at: str
+    expires_at: str | None
+
+
+class ApprovalList(Shape):
+    approvals: list[Approval]
+
+
+class StartGiven(Given):
+    workflow: Annotated[str, Field(min_length=1, max_length=300, description="A workflow's name.")]
+    input: Any = Field(default_factory=dict, description="Its input.")
+    version: Annotated[str | None, Field(max_length=100)] = Field(
+        default=None, description="A version: its digest, an alias, or `working`: the files as they are."
+    )
+
+
+class RerunGiven(Given):
+    task: Annotated[str | None, Field(min_length=1, max_length=300)] = Field(
+        default=None, description="A task of the outermost list: what came before it is taken over. Null: everything anew."
+    )
+    input: Any = Field(default=None, description="Another input; only where everything is done anew.")
+
+
+class AnswerGiven(Given):
+    verdict: Literal["answered", "approved", "rejected", "again", "performed", "failed"]
+    value: Any = Field(default=None, description="The answer to a question, or the outcome of an interrupted call.")
+    reason: Annotated[str | None, Field(max_length=10_000)] = None
+    binding: Any = Field(default=None, description="The approval's `binding` as it was shown: refused if it has changed since.")
+
+
+class Acting(Shape):
+    """Who is signed in."""
+
+    name: str
+    roles: list[str]
+
+
+class Health(Shape):
+    status: Literal["ok"]
+
+
+class Ready(Shape):
+    status: Literal["ready"]
+
+
+class Named(Shape):
+    """Something by its name, with what else is known of it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+
+def run_summary(run: Run) -> dict[str, Json]:
+    """`RunSummary` as JSON."""
+    return {
+        "id": run.id,
+        "workflow": f"{run.namespace}/{run.workflow}",
+        "version": run.version,
+        "status": run.status.value,
+        "created_at": iso(run.created_at),
+        "started_at": _time(run.started_at),
+        "ended_at": _time(run.ended_at),
+        "subject": run.subject,
+        "problem": run.problem,
+        "cost": run.cost,
+        "parent_id": run.parent_id,
+        "batch": run.batch,
+        "row": run.row,
+        "attempt": run.attempt,
+    }
+
+
+def run_whole(run: Run) -> dict[str, Json]:
+    """`RunWhole` as JSON."""
+    return {
+        **run_summary(run),
+        "input": run.input,
+        "output": run.output,
+        "versions": run.versions,
+        "digest": run.digest,
+        "copied_from": run.copied_from,
+    }
+
+
+def entry_summary(place: int, entry: Entry) -> dict[str, Json]:
+    """`EntrySummary` as JSON."""
+    return {
+        "place": place,
+        "key": entry.key,
+        "kind": entry.kind.value,
+        "status": entry.status.value,
+        "task": entry.task,
+        "function": entry.function,
+        "problem": entry.problem,
+        "decision": entry.decision,
+        "cost": entry.cost,
+        "model": entry.model,
+        "subject": entry.subject,
+        "started_at": _time(entry.started_at),
+        "ended_at": _time(entry.ended_at),
+    }
+
+
+def entry_whole(place: int, entry: Entry) -> dict[str, Json]:
+    """`EntryWhole` as JSON."""
+    labels: Json = {place: list(found) for place, found in entry.labels.items()} if entry.labels else None
+    return {
+        **entry_summary(place, entry),
+        "input": entry.input,
+        "output": entry.output,
+        "labels": labels,
+        "why": entry.why,
+        "versions": entry.versions,
+    }
+
+
+def approval(request: Request) -> dict[str, Json]:
+    """`Approval` as JSON."""
+    question, answer = request.question, request.answer
+    return {
+        "id": request.id,
+        "run": request.run_id,
+        "task": request.task,
+        "kind": question.kind,
+        "title": question.title,
+        "role": question.role,
+        "user": question.user,
+        "show": question.show.value,
+        "form": question.form,
+        "binding": question.binding,
+        "status": request.status.value,
+        "answer": answer.to_json() if answer else None,
+        "created_at": iso(request.created_at),
+        "expires_at": _time(request.expires_at),
+    }
+
+
+def _time(at: float | None) -> str | None:
+    return iso(at) if at is not None else None

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ._ai import knowledge, models, predictor, router, sessions
+from ._doors import dev, serve, users
 from ._keeping import incidents, retirements
 from ._management import deploy, evaluate, replay, rollback, rollouts, versions
 from ._options import (
@@ -63,6 +64,9 @@ app.add_typer(router, name="router")
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(predictor, name="predictor")
 app.add_typer(store, name="store")
+app.add_typer(users, name="users")
+app.command()(dev)
+app.command()(serve)
 
 
 @app.command()

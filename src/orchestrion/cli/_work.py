@@ -22,6 +22,7 @@ from ._schedules import when
 from ._terminal import SYMBOLS, err, execute
 
 POLL_S = 0.5
+REMEMBERED = 10_000
 
 
 def work(project: Path) -> None:
@@ -110,7 +111,8 @@ class Working:
     def __init__(self, app: App, voice: Voice) -> None:
         self._app = app
         self._voice = voice
-        self.ended: set[str] = set()
+        self.ended: dict[str, None] = {}
+        """Runs of which the end has been told, the latest."""
         self._following: set[asyncio.Task[None]] = set()
 
     async def go(self) -> None:
@@ -148,7 +150,9 @@ class Working:
         if run.id in self.ended:
             return
         if run.status.ended:
-            self.ended.add(run.id)
+            self.ended[run.id] = None
+            if len(self.ended) > REMEMBERED:
+                del self.ended[next(iter(self.ended))]
         self._voice.rests(run)
 
 

@@ -33,6 +33,12 @@ class Place:
     def secure(self) -> bool:
         return self.url.startswith("https:")
 
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
     @staticmethod
     def bind(host: str, port: int, url: str | None) -> "Place":
         """Take the port. Raises: UserError `not-loopback`, `port-in-use`, `cannot-listen`."""

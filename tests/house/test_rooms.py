@@ -26,7 +26,7 @@ HOMES = {
     "fsspec": {"store"},
     "genai_prices": {"models", "agents"},
     "google": {"functions/_a2a_stream.py", "functions/_a2a_wire.py"},
-    "httpx": {"egress", "models", "agents", *OVER_HTTP},
+    "httpx": {"egress", "models", "agents", "testing/_served.py", *OVER_HTTP},
     "httpx2": {"egress", "models", "agents", "functions/_credentials.py", "functions/_mcp_session.py"},
     "jq": {"expressions"},
     "jsonschema_rs": {"spec", "functions/_schema.py"},

@@ -100,7 +100,7 @@ class Engine:
         semantics: int,
         limits: Limits,
         observe: Observe | None = None,
-        moved: Moved | None = None,
+        moved: Moved = lambda _: None,
         routing: Routing | None = None,
         dry: DryRuns | None = None,
         lifecycle: bool = False,
@@ -191,12 +191,8 @@ class Engine:
             accepted = await self._journal.start(run)
         except Fenced:
             raise deposed() from None
-        self._has_moved(accepted.id)
+        self._moved(accepted.id)
         return accepted
-
-    def _has_moved(self, run_id: str) -> None:
-        if self._moved is not None:
-            self._moved(run_id)
 
     def _begin(self, run: Run) -> None:
         """Take up a new run: it was inserted as running, and has no history to be read."""
@@ -397,7 +393,7 @@ class Engine:
     def _hosted(self, task: asyncio.Task[None], run_id: str) -> None:
         self._hosts.discard(task)
         self._in_hand.discard(run_id)
-        self._has_moved(run_id)
+        self._moved(run_id)
         root = self._roots.get(run_id, run_id)
         self._busy[root] -= 1
         if not self._busy[root]:
@@ -435,7 +431,7 @@ class Engine:
         if history is None:
             return
         if begun is None:
-            self._has_moved(run_id)
+            self._moved(run_id)
         walk = Walk(
             history,
             journal=self._journal,

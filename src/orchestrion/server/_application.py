@@ -18,13 +18,17 @@ from ._approvals import approval_routes
 from ._changes import Changes
 from ._guard import Asgi, Guard, Limits
 from ._identity import Door, GuardedRoute
+from ._incoming import incoming_routes
 from ._live import Live, live_routes
+from ._metrics import TEXT, metrics
+from ._parts import part_routes, schedule_routes
 from ._place import Place
 from ._problems import MEDIA, on_http_error, on_invalid, on_orchestrion_error
 from ._rights import rights
 from ._runs import run_routes
 from ._shapes import Health, ProblemShape, Ready
 from ._sign_in import sign_in_routes
+from ._versions import version_routes, workflow_routes
 
 API = "/api/v1"
 REFUSALS: Mapping[int, str] = {
@@ -39,6 +43,7 @@ REFUSALS: Mapping[int, str] = {
     421: "The server is not called so.",
     422: "The request does not fit.",
     429: "Too much at once; see Retry-After.",
+    431: "The address or the headers are too large.",
     500: "A defect.",
     503: "Not now; see Retry-After.",
 }
@@ -89,11 +94,20 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     )
     api.router.route_class = GuardedRoute
     api.state.door = door
-    for router in (run_routes(app), approval_routes(app), live_routes(app, live)):
+    for router in (
+        run_routes(app),
+        approval_routes(app),
+        live_routes(app, live),
+        workflow_routes(app),
+        version_routes(app),
+        part_routes(app, accounts),
+        schedule_routes(app),
+        incoming_routes(app),
+    ):
         api.include_router(router, prefix=API)
     api.include_router(sign_in_routes(door))
-    api.include_router(_of_the_process(app, state, api))
     guard = Guard(app=cast("Asgi", api), hosts=place.hosts, limits=limits)
+    api.include_router(_of_the_process(app, state, api, guard))
     return Site(asgi=guard, api=api, door=door, changes=changes, live=live, state=state)
 
 
@@ -101,7 +115,7 @@ def _problem(said: str) -> dict[str, Any]:
     return {"description": said, "model": ProblemShape, "content": {MEDIA: {}}}
 
 
-def _of_the_process(app: App, state: State, api: FastAPI) -> APIRouter:
+def _of_the_process(app: App, state: State, api: FastAPI, guard: Guard) -> APIRouter:
     router = APIRouter(tags=["process"], route_class=GuardedRoute)
 
     @router.get("/health", operation_id="health", response_model=Health)
@@ -117,6 +131,13 @@ def _of_the_process(app: App, state: State, api: FastAPI) -> APIRouter:
         if state.draining:
             raise TransientError("draining", "The server is stopping.")
         return JsonAnswer({"status": "ready"})
+
+    @router.get(
+        "/metrics", operation_id="metrics", response_class=Response, responses={200: {"content": {TEXT: {}}}}
+    )
+    async def measured() -> Response:
+        """Figures of the process for Prometheus."""
+        return Response(await metrics(app, guard), media_type=TEXT)
 
     @router.get(f"{API}/openapi.json", operation_id="openApi", response_class=Response)
     async def document(_: Request) -> Response:

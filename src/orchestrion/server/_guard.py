@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 LARGEST_BODY = 16 * 1024 * 1024
 """Bytes of a request's body."""
+LARGEST_HEAD = 32 * 1024
+"""Bytes of all headers and the address."""
 BODY_S = 20.0
 """Seconds within which a body must have come."""
 MOST_AT_ONCE = 512
@@ -50,23 +53,25 @@ class Guard:
     hosts: Collection[str]
     """Names under which the server may be called: a name that somebody else's DNS points here is none of them."""
     limits: Limits = field(default_factory=Limits)
-    _under_way: int = 0
+    under_way: int = 0
+    answered: Counter[int] = field(default_factory=Counter[int])
+    """Status → how many requests got it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        guarded = _secured(send)
+        guarded = _secured(send, self.answered)
         refusal = self._refusal(scope)
         if refusal is not None:
             await problem_response(refusal)(scope, receive, guarded)
             return
-        self._under_way += 1
+        self.under_way += 1
         try:
             await self.app(scope, _Body(receive, self.limits).receive, guarded)
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     def _refusal(self, scope: Scope) -> OrchestrionError | None:
         headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
@@ -77,11 +82,13 @@ class Guard:
                 "This server is not called so.",
                 hint="Use the address it prints, or set `server.url` in orchestrion.yaml to the one it is reached by.",
             )
+        if len(scope["raw_path"]) + len(scope["query_string"]) + sum(map(_size, headers)) > LARGEST_HEAD:
+            return UserError("head-too-large", f"The address and headers are larger than {LARGEST_HEAD:,} bytes.")
         lengths = [value for name, value in headers if name == b"content-length"]
         if lengths and int(lengths[0]) > self.limits.body_bytes:
             return too_large(self.limits.body_bytes)
-        if self._under_way >= self.limits.at_once:
-            return TransientError("too-busy", f"{self._under_way} requests are under way, and no more are taken.")
+        if self.under_way >= self.limits.at_once:
+            return TransientError("too-busy", f"{self.under_way} requests are under way, and no more are taken.")
         return None
 
 
@@ -122,14 +129,19 @@ def too_large(most: int) -> UserError:
     )
 
 
+def _size(header: tuple[bytes, bytes]) -> int:
+    return len(header[0]) + len(header[1])
+
+
 def _without_port(host: str) -> str:
     name, separator, port = host.rpartition(":")
     return name if separator and port.isdigit() else host
 
 
-def _secured(send: Send) -> Send:
+def _secured(send: Send, answered: Counter[int]) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
+            answered[message["status"]] += 1
             headers = cast("list[tuple[bytes, bytes]]", list(message.get("headers", ())))
             known = {name.lower() for name, _ in headers}
             message = {**message, "headers": [*headers, *(each for each in SECURITY if each[0] not in known)]}

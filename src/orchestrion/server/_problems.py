@@ -39,12 +39,15 @@ STATUS: Mapping[str, int] = {
     "schedule-paused": 409,
     "schema-mismatch": 422,
     "sign-in-required": 401,
+    "head-too-large": 431,
     "link-used": 401,
     "too-busy": 429,
     "user-exists": 409,
 }
 """Code → status, where it is neither the family's nor that of something unknown."""
 
+UNREAD = frozenset({408, 431})
+"""Answers to who is too slow or too verbose: the connection is closed. Not 413: who still sends would not see why."""
 RETRY_AFTER_S = {429: 1, 503: 2}
 
 
@@ -65,6 +68,8 @@ def problem_response(error: BaseException, *, status: int | None = None) -> Resp
     headers = {"content-type": MEDIA}
     if (retry := RETRY_AFTER_S.get(status)) is not None or isinstance(error, TransientError):
         headers["retry-after"] = str(retry or 2)
+    if status in UNREAD:
+        headers["connection"] = "close"
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="orchestrion"'
     return Response(dump_bytes(content), status_code=status, headers=headers)

@@ -13,7 +13,7 @@ from orchestrion.app import App
 
 from ._accounts import Accounts
 from ._application import Site, site
-from ._guard import Limits
+from ._guard import LARGEST_HEAD, Limits
 from ._place import Place
 
 HEAD_S = 10.0
@@ -22,7 +22,6 @@ IDLE_S = 15.0
 """Seconds a connection is kept between requests."""
 DRAIN_S = 10.0
 """Seconds that answers under way are waited for."""
-LARGEST_HEAD = 32 * 1024
 
 
 class _Hurried(H11Protocol):

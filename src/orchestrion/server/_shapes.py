@@ -157,12 +157,168 @@ class Ready(Shape):
     status: Literal["ready"]
 
 
-class Named(Shape):
-    """Something by its name, with what else is known of it."""
+class WorkflowShape(Shape):
+    name: str = Field(description="`namespace/name`")
+    version: str
+    title: str | None
+    digest: str
+    schedule: str | None = Field(description="In words.")
 
-    model_config = ConfigDict(frozen=True, extra="allow")
 
+class WorkflowWhole(WorkflowShape):
+    text: str
+    file: str | None = Field(description="Where it stands, if the project's files have exactly this.")
+
+
+class WorkflowList(Shape):
+    workflows: list[WorkflowShape]
+
+
+class ChangeShape(Shape):
+    piece: str
+    words: str
+
+
+class Comparison(Shape):
+    before: str
+    after: str
+    changes: list[ChangeShape]
+
+
+class ReleasedShape(Shape):
+    workflow: str
+    alias: str
+    version: str
+    before: str | None
+    changes: list[ChangeShape]
+    in_flight: dict[str, int] = Field(description="Version → runs that are under way with it, and stay with it.")
+
+
+class DeployGiven(Given):
+    version: Annotated[str, Field(min_length=1, max_length=100)] = "working"
+    alias: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "production"
+    why: Text = ""
+
+
+class RollBackGiven(Given):
+    to: Annotated[str | None, Field(min_length=1, max_length=100)] = Field(
+        default=None, description="Another version than the last one."
+    )
+    why: Text = ""
+
+
+class VersionShape(Shape):
+    digest: str
+    workflow: str
+    version: str
+    aliases: list[str]
+    created_at: str
+    created_by: str
+    source: str | None
+
+
+class VersionList(Shape):
+    versions: list[VersionShape]
+
+
+class RolloutShape(Shape):
+    id: str
+    workflow: str
+    candidate: str
+    control: str
+    status: str
+    plan: Any
+    created_at: str
+    created_by: str
+    ended_at: str | None
+    verdict: str | None = Field(description="How it ended, in a sentence.")
+    evidence: Any = None
+
+
+class RolloutList(Shape):
+    rollouts: list[RolloutShape]
+
+
+class AgentShape(Shape):
     name: str
+    kind: Literal["agent", "team"]
+    description: str | None
+
+
+class AgentList(Shape):
+    agents: list[AgentShape]
+
+
+class ModelShape(Shape):
+    name: str
+    provider: str
+
+
+class ModelList(Shape):
+    models: list[ModelShape]
+
+
+class SessionShape(Shape):
+    name: str
+    agent: str
+    turns: int
+    created_at: str
+    updated_at: str
+
+
+class SessionList(Shape):
+    sessions: list[SessionShape]
+
+
+class TurnShape(Shape):
+    agent: str
+    number: int
+    run: str
+    at: str
+    labels: list[str]
+    messages: list[Any]
+
+
+class SessionWhole(Shape):
+    name: str
+    turns: list[TurnShape]
+
+
+class ScheduleShape(Shape):
+    workflow: str
+    words: str
+    timezone: str
+    paused_by: str | None
+    last_at: str | None
+    last_run: str | None
+    next: list[str]
+
+
+class ScheduleList(Shape):
+    schedules: list[ScheduleShape]
+
+
+class UserList(Shape):
+    users: list[Acting]
+
+
+class Received(Shape):
+    source: str
+    id: str
+    new: bool = Field(description="False where an event of this source and id was known already.")
+
+
+class EventShape(Shape):
+    source: str
+    id: str
+    type: str
+    received_at: str
+    routed: bool
+    deliveries: int
+
+
+class EventList(Shape):
+    events: list[EventShape]
 
 
 def run_summary(run: Run) -> dict[str, Json]:

@@ -11,6 +11,7 @@ from ._processes import Process, start_command
 from ._releasing import ACTS, Act, begin_releases, play_release, write_greeting
 from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
+from ._served import World, served
 from ._serving import serving
 from ._stage import FewFunctions, Ledger, NoExpressions, NoSecrets, Scripted, Stage, new_run
 from ._team_scenarios import TEAM_SCENARIOS
@@ -42,6 +43,7 @@ __all__ = [
     "Scenario",
     "Scripted",
     "Stage",
+    "World",
     "an_event",
     "begin_releases",
     "counting_server",
@@ -55,6 +57,7 @@ __all__ = [
     "read_document",
     "run_command",
     "run_of",
+    "served",
     "serving",
     "start_command",
     "walk_document",

@@ -121,7 +121,7 @@ async def test_an_approval_is_answered_once(world: World) -> None:
         address = f"/api/v1/approvals/{asked['id']}/answer"
         unfit = (
             ("verdict-unfit", {"verdict": "approved"}),
-            ("schema-mismatch", {"verdict": "answered", "value": {"count": "many"}}),
+            ("answer-does-not-fit", {"verdict": "answered", "value": {"count": "many"}}),
             ("binding-changed", {"verdict": "answered", "value": {"count": 3}, "binding": {"arguments": "other"}}),
         )
         for code, body in unfit:

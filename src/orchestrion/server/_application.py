@@ -76,7 +76,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     accounts = Accounts(durable(app), app.clock)
     door = Door(accounts=accounts, rights=rights(), cookie=f"orchestrion_{place.port}", secure=place.secure)
     changes, state = Changes(app), State()
-    live = Live(app, changes, door)
+    live = Live(app, changes, door, limits)
     api = FastAPI(
         title="Orchestrion",
         version=__version__,

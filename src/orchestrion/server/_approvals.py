@@ -68,7 +68,7 @@ async def _required(app: App, approval_id: str) -> Request:
 
 
 def _require_fit(request: Request, given: AnswerGiven) -> None:
-    """Raises: UserError `answer-missing`, `schema-mismatch`."""
+    """Raises: UserError `verdict-unfit`, `answer-does-not-fit`."""
     fitting = FITTING[request.question.kind]
     if given.verdict not in fitting:
         raise UserError(

@@ -25,6 +25,9 @@ BODY_S = 20.0
 """Seconds within which a body must have come."""
 MOST_AT_ONCE = 512
 """Requests under way, streams included."""
+MOST_STREAMS = 200
+HEARTBEAT_S = 15.0
+"""A stream says something after so long at the latest, and it is looked whether whoever listens still may."""
 SECURITY: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"),
@@ -38,11 +41,13 @@ SECURITY: tuple[tuple[bytes, bytes], ...] = (
 
 @dataclass(slots=True, kw_only=True)
 class Limits:
-    """How much of a request is waited for."""
+    """How much is taken of one request, and of all."""
 
     body_bytes: int = LARGEST_BODY
     body_s: float = BODY_S
     at_once: int = MOST_AT_ONCE
+    streams: int = MOST_STREAMS
+    heartbeat_s: float = HEARTBEAT_S
 
 
 @dataclass(slots=True, kw_only=True)

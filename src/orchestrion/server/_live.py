@@ -20,12 +20,11 @@ from orchestrion.models import Chunk, Listener
 
 from ._answers import durable
 from ._changes import Changes
+from ._guard import Limits
 from ._identity import Door, GuardedRoute
 from ._runs import RunId, required
 from ._shapes import entry_summary, run_summary
 
-HEARTBEAT_S = 15.0
-"""A comment is sent after so long without an event, and it is looked whether whoever listens still may."""
 PAUSE_S = 0.1
 """News of a run within so long are read together."""
 PAGE = 500
@@ -33,7 +32,6 @@ MOST_OPEN = 20
 """Open entries a position names; with more of them it goes back to the first."""
 BEYOND = 2**62
 """After every place."""
-MOST_STREAMS = 200
 EVENT_STREAM = "text/event-stream"
 LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=1000, description="Where the stream broke off.")]
 STREAM = {200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}, "description": "Server-sent events."}}
@@ -73,8 +71,9 @@ class Position:
 class Live:
     """The streams of a server."""
 
-    def __init__(self, app: App, changes: Changes, door: Door) -> None:
+    def __init__(self, app: App, changes: Changes, door: Door, limits: Limits) -> None:
         self._app = app
+        self._limits = limits
         self._changes = changes
         self._door = door
         self._closing = asyncio.Event()
@@ -86,7 +85,7 @@ class Live:
 
     def answer(self, request: Request, operation: str, events: AsyncGenerator[str]) -> Response:
         """Raises: UserError `too-busy` with too many streams."""
-        if self._streams >= MOST_STREAMS:
+        if self._streams >= self._limits.streams:
             raise TransientError("too-busy", f"{self._streams} streams are open, and no more can be.")
         guarded = self._guarded(request, operation, events)
         return StreamingResponse(guarded, media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
@@ -159,7 +158,7 @@ class Live:
         try:
             while not any(task.done() for task in waiting):
                 done, _ = await asyncio.wait(
-                    [*waiting, speaking], timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
+                    [*waiting, speaking], timeout=self._limits.heartbeat_s, return_when=asyncio.FIRST_COMPLETED
                 )
                 if not done:
                     yield HEARTBEAT
@@ -192,11 +191,11 @@ class Live:
     async def _changed(self, number: int) -> bool:
         """Whether there is something new, or the server closes, before a heartbeat is due."""
         waiting = [
-            asyncio.ensure_future(self._changes.wait(number, HEARTBEAT_S)),
+            asyncio.ensure_future(self._changes.wait(number, self._limits.heartbeat_s)),
             asyncio.ensure_future(self._closing.wait()),
         ]
         try:
-            await asyncio.wait(waiting, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, timeout=self._limits.heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
             return any(task.done() and task.result() for task in waiting)
         finally:
             for task in waiting:

@@ -14,6 +14,7 @@ MEDIA = "application/problem+json"
 
 STATUS: Mapping[str, int] = {
     "alias-moved": 409,
+    "answer-does-not-fit": 422,
     "already-decided": 409,
     "backlog-full": 429,
     "binding-changed": 409,

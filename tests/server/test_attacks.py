@@ -19,7 +19,6 @@ from orchestrion.server._identity import GuardedRoute
 from orchestrion.server._problems import STATUS
 from orchestrion.testing import World, served
 
-
 pytestmark = pytest.mark.anyio
 
 
@@ -164,7 +163,13 @@ async def test_signing_out_ends_a_session_and_revokes_a_token(world: World) -> N
 async def test_a_name_that_somebody_elses_dns_points_here_is_refused(world: World) -> None:
     port = world.server.place.port
     async with world.client() as client:
-        for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", f"localhost.:{port}", ""):
+        for host in (
+            "evil.example",
+            f"evil.example:{port}",
+            f"127.0.0.1.evil.example:{port}",
+            f"localhost.:{port}",
+            "",
+        ):
             answer = await client.get("/api/v1/runs", headers={"host": host})
             assert (answer.status_code, answer.json()["code"]) == (421, "foreign-host"), host
         for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", "LOCALHOST"):
@@ -238,7 +243,7 @@ async def test_bodies_that_are_too_large_are_not_read(tmp_path: Path) -> None:
     async with served(tmp_path / "project", Limits(body_bytes=10_000)) as world, world.client() as client:
         large = json.dumps({"workflow": "hello", "input": {"name": "x" * 20_000}}).encode()
 
-        async def pieces():  # noqa: ANN202  an async generator of bytes
+        async def pieces() -> AsyncGenerator[bytes]:
             for at in range(0, len(large), 1000):
                 yield large[at : at + 1000]
 
@@ -270,11 +275,14 @@ async def test_many_silent_connections_keep_nobody_out(tmp_path: Path) -> None:
 
 
 async def test_more_requests_than_are_taken_get_told_when_to_come_back(tmp_path: Path) -> None:
-    async with served(tmp_path / "project", Limits(at_once=1)) as world, world.client() as client:
-        async with client.stream("GET", "/api/v1/events"):
-            answer = await client.get("/health")
-            assert (answer.status_code, answer.json()["code"]) == (429, "too-busy")
-            assert int(answer.headers["retry-after"]) >= 1
+    async with (
+        served(tmp_path / "project", Limits(at_once=1)) as world,
+        world.client() as client,
+        client.stream("GET", "/api/v1/events"),
+    ):
+        answer = await client.get("/health")
+        assert (answer.status_code, answer.json()["code"]) == (429, "too-busy")
+        assert int(answer.headers["retry-after"]) >= 1
 
 
 def test_every_code_with_a_status_of_its_own_exists() -> None:

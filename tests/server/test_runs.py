@@ -20,7 +20,11 @@ async def test_a_run_is_started_and_seen(world: World) -> None:
         assert (answer.status_code, run["workflow"], run["subject"]) == (201, "examples/hello", "operator")
         assert await world.settled(run["id"]) == "completed"
         shown = (await client.get(answer.headers["location"])).json()
-        assert (shown["status"], shown["input"], shown["output"]) == ("completed", {"name": "Ana"}, {"greeting": "Hello, Ana."})
+        assert (shown["status"], shown["input"], shown["output"]) == (
+            "completed",
+            {"name": "Ana"},
+            {"greeting": "Hello, Ana."},
+        )
         entries = (await client.get(f"{answer.headers['location']}/entries")).json()
         assert [entry["key"] for entry in entries["entries"]] == ["/do/0/greet#1"]
         place = entries["entries"][0]["place"]
@@ -49,7 +53,15 @@ async def test_a_start_that_cannot_be_says_why(world: World) -> None:
         for code, (status, body) in wrong.items():
             answer = await client.post("/api/v1/runs", json=body)
             assert (answer.status_code, answer.json()["code"], answer.json()["status"]) == (status, code, status)
-        for content in (b"", b"{", b"[1", b'{"workflow": "hello", "input": NaN}', b'"\\ud800"', b"[" * 100_000, b"\xff"):
+        for content in (
+            b"",
+            b"{",
+            b"[1",
+            b'{"workflow": "hello", "input": NaN}',
+            b'"\\ud800"',
+            b"[" * 100_000,
+            b"\xff",
+        ):
             answer = await client.post("/api/v1/runs", content=content, headers={"content-type": "application/json"})
             assert answer.status_code in {400, 422}, content[:20]
             assert answer.headers["content-type"] == "application/problem+json"
@@ -140,7 +152,9 @@ async def test_an_approval_is_answered_once(world: World) -> None:
 async def test_who_may_not_decide_in_the_project_may_not_here(tmp_path: Path) -> None:
     async with served(tmp_path / "project"):
         pass
-    (tmp_path / "project" / "orchestrion.yaml").write_text("name: test\nroles: [clerk]\nusers: {carla: [clerk], approver: []}\n")
+    (tmp_path / "project" / "orchestrion.yaml").write_text(
+        "name: test\nroles: [clerk]\nusers: {carla: [clerk], approver: []}\n"
+    )
     async with served(tmp_path / "project") as world, world.client("approver") as client, world.client() as admin:
         run = (await admin.post("/api/v1/runs", json={"workflow": "ask"})).json()["id"]
         await world.settled(run)
@@ -173,7 +187,12 @@ async def test_events_come_in_whole_or_in_headers(world: World) -> None:
         await world.app.engine.calm()
         runs = (await client.get("/api/v1/runs", params={"workflow": "heard"})).json()["runs"]
         assert len(runs) == 4
-        assert {event["id"] for event in (await client.get("/api/v1/events/received")).json()["events"]} == {"1", "2", "3", "4"}
+        assert {event["id"] for event in (await client.get("/api/v1/events/received")).json()["events"]} == {
+            "1",
+            "2",
+            "3",
+            "4",
+        }
         told = await world.app.journal.event("/shop", "2")
         assert told is not None
         body = told.body

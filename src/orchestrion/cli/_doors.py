@@ -18,9 +18,7 @@ Url = Annotated[
 UserName = Annotated[str, typer.Argument(help="A user's name.", metavar="NAME")]
 
 
-def dev(
-    host: Host = None, port: Port = None, url: Url = None, project: Project = HERE, user: As = None
-) -> None:
+def dev(host: Host = None, port: Port = None, url: Url = None, project: Project = HERE, user: As = None) -> None:
     """Serve the project on this machine and advance its runs, until Ctrl-C.
 
     Prints a link that signs you in once, as an admin.

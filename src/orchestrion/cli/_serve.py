@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestrion.app import App, PutAway, open_app
-from orchestrion.core import Fenced, Json, OrchestrionError, Run, UserError, dump, iso
+from orchestrion.core import Fenced, Json, OrchestrionError, Run, dump, iso
 from orchestrion.engine import Fired
 from orchestrion.project import Project
 from orchestrion.server import LINK_S, Place, Serving, serving

@@ -18,9 +18,7 @@ from ._terminal import COMPLETED, err, execute, out, print_json, user_name
 DAY_S = 86_400.0
 
 
-def add_user(
-    name: str, roles: list[str], url: str | None, *, project: Path, user: str | None, as_json: bool
-) -> None:
+def add_user(name: str, roles: list[str], url: str | None, *, project: Path, user: str | None, as_json: bool) -> None:
     async def work(accounts: Accounts) -> None:
         account = await accounts.add(name, roles, by=user_name(user))
         link = await _link(accounts, name, url, project, user)

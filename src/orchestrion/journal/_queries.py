@@ -235,7 +235,9 @@ def entries(run_id: str, fetch: Fetch) -> Look[Sequence[Entry]]:
     return lambda connection: [entry_from(load(row, fetch)) for row in connection.execute(sql.ENTRIES, (run_id,))]
 
 
-def changes(run_id: str, after: int, also: Sequence[int], limit: int, fetch: Fetch) -> Look[Sequence[tuple[int, Entry]]]:
+def changes(
+    run_id: str, after: int, also: Sequence[int], limit: int, fetch: Fetch
+) -> Look[Sequence[tuple[int, Entry]]]:
     text = sql.CHANGES.format(",".join("?" * len(also)))
 
     def look(connection: Connection) -> Sequence[tuple[int, Entry]]:

@@ -345,7 +345,11 @@ class Telemetry(Setting):
 class Server(Setting):
     """Where people and programs reach the platform."""
 
-    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on; others than this machine's own need `url`.")
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on; others than this machine's own need `url`.",
+    )
     port: int = Field(default=8321, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     url: str | None = Field(
         default=None,

@@ -127,14 +127,14 @@ def _of_the_process(app: App, state: State, api: FastAPI, guard: Guard) -> APIRo
     async def ready() -> Response:
         """Whether it takes work."""
         if app.engine.broken is not None:
-            raise TransientError("draining", "The engine has stopped: another process advances the runs, or the store failed.")
+            raise TransientError(
+                "draining", "The engine has stopped: another process advances the runs, or the store failed."
+            )
         if state.draining:
             raise TransientError("draining", "The server is stopping.")
         return JsonAnswer({"status": "ready"})
 
-    @router.get(
-        "/metrics", operation_id="metrics", response_class=Response, responses={200: {"content": {TEXT: {}}}}
-    )
+    @router.get("/metrics", operation_id="metrics", response_class=Response, responses={200: {"content": {TEXT: {}}}})
     async def measured() -> Response:
         """Figures of the process for Prometheus."""
         return Response(await metrics(app, guard), media_type=TEXT)

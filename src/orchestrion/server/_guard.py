@@ -1,8 +1,8 @@
 """What every request passes before anything is read of it: the host, the size, the pace, and how many there are."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -114,9 +114,7 @@ class _Body:
             async with asyncio.timeout_at(self._until):
                 message = await self._receive()
         except TimeoutError:
-            raise UserError(
-                "body-too-slow", f"The body has not come within {self._limits.body_s:g} seconds."
-            ) from None
+            raise UserError("body-too-slow", f"The body has not come within {self._limits.body_s:g} seconds.") from None
         if message["type"] != "http.request":
             return message
         self._read += len(message.get("body", b""))

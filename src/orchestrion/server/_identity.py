@@ -59,7 +59,9 @@ class Door:
         """Raises: PolicyDenied `not-permitted`."""
         decision = self.rights.decide(person, operation)
         if isinstance(decision, Deny):
-            raise PolicyDenied("not-permitted", decision.reason, hint="`orchestrion users list` shows who has which role.")
+            raise PolicyDenied(
+                "not-permitted", decision.reason, hint="`orchestrion users list` shows who has which role."
+            )
 
 
 def require_own_page(request: Request) -> None:

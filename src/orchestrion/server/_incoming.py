@@ -24,7 +24,11 @@ _SCHEMA: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["source", "type"],
-                    "properties": {name: {"type": "string"} for name in ("specversion", "id", "source", "type", "subject")},
+                    "properties": {
+                        "specversion": {"const": "1.0"},
+                        "source": {"type": "string", "format": "uri-reference", "minLength": 1},
+                        **{name: {"type": "string", "minLength": 1} for name in ("id", "type", "subject")},
+                    },
                 }
             },
             "*/*": {"schema": {}},

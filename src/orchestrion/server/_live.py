@@ -33,7 +33,9 @@ MOST_OPEN = 20
 BEYOND = 2**62
 """After every place."""
 EVENT_STREAM = "text/event-stream"
-LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=1000, description="Where the stream broke off.")]
+LastId = Annotated[
+    str | None, Header(alias="Last-Event-ID", max_length=1000, description="Where the stream broke off.")
+]
 STREAM = {200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}, "description": "Server-sent events."}}
 
 _POSITION = re.compile(r"(\d{1,6})\.(-?\d{1,18})((?:,\d{1,18}){0,20})")

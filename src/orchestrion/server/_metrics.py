@@ -18,7 +18,9 @@ async def metrics(app: App, guard: Guard) -> str:
     lines = [
         *_metric("orchestrion_info", "gauge", "What runs here.", {f'version="{__version__}"': 1}),
         *_metric("orchestrion_open_runs", "gauge", "Runs that have not ended.", _labelled("status", open_)),
-        *_metric("orchestrion_engine_up", "gauge", "Whether the engine advances runs.", {"": int(not app.engine.broken)}),
+        *_metric(
+            "orchestrion_engine_up", "gauge", "Whether the engine advances runs.", {"": int(not app.engine.broken)}
+        ),
         *_metric(
             "orchestrion_http_requests_total",
             "counter",

@@ -27,7 +27,7 @@ class Place:
     @property
     def hosts(self) -> Collection[str]:
         """Names and addresses under which it answers."""
-        return {*LOOPBACK, _as_host(self.host).lower(), (urlsplit(self.url).hostname or "").lower()} - {"0.0.0.0", "[::]"}  # noqa: S104  not bound here
+        return {*LOOPBACK, _as_host(self.host).lower(), (urlsplit(self.url).hostname or "").lower()}
 
     @property
     def secure(self) -> bool:
@@ -58,9 +58,7 @@ class Place:
             listening.close()
             raise _refused(host, port, error) from None
         port = listening.getsockname()[1]
-        return Place(
-            socket=listening, host=host, port=port, url=(url or f"http://{_as_host(host)}:{port}").rstrip("/")
-        )
+        return Place(socket=listening, host=host, port=port, url=(url or f"http://{_as_host(host)}:{port}").rstrip("/"))
 
 
 def _refused(host: str, port: int, error: OSError) -> UserError:

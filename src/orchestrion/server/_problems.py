@@ -1,12 +1,13 @@
 """Every failure as problem details (RFC 9457), with a status that says who can put it right."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import compile_path
 
 from orchestrion.core import Json, OrchestrionError, TransientError, UserError, dump_bytes, problem_of
 
@@ -88,11 +89,19 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         refused = UserError("method-not-allowed", f"{request.method} is not for this address.")
         response = problem_response(refused)
-        response.headers["allow"] = (error.headers or {}).get("Allow", "GET")
+        response.headers["allow"] = _allowed(request)
         return response
     if error.status_code == 404:
         return problem_response(UserError("no-such-route", "There is nothing at this address."))
     return problem_response(UserError("bad-request", "The request cannot be read."), status=error.status_code)
+
+
+def _allowed(request: Request) -> str:
+    """Every method that the document names for this address: the routing knows those of one route only."""
+    paths = cast("dict[str, dict[str, object]]", request.app.openapi()["paths"])
+    path = request.scope["path"]
+    methods = {method.upper() for at, found in paths.items() if compile_path(at)[0].match(path) for method in found}
+    return ", ".join(sorted(methods))
 
 
 async def on_invalid(_: Request, error: Exception) -> Response:

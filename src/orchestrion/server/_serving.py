@@ -86,6 +86,11 @@ def link_of(url: str, code: str) -> str:
     return f"{url.rstrip('/')}/sign-in?code={code}"
 
 
+async def _until_started(server: _Server, running: "asyncio.Task[None]") -> None:
+    while not server.started and not running.done():  # noqa: ASYNC110  uvicorn tells nobody
+        await asyncio.sleep(0.001)
+
+
 @asynccontextmanager
 async def serving(
     app: App, place: Place, *, limits: Limits | None = None, head_s: float = HEAD_S, drain_s: float = DRAIN_S
@@ -110,8 +115,7 @@ async def serving(
     looking = asyncio.ensure_future(made.changes.run())
     running = asyncio.ensure_future(server.serve(sockets=[place.socket]))
     try:
-        while not server.started and not running.done():
-            await asyncio.sleep(0.001)
+        await _until_started(server, running)
         yield Serving(place=place, site=made, running=running)
     finally:
         made.drain()

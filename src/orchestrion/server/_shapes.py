@@ -130,7 +130,8 @@ class StartGiven(Given):
 
 class RerunGiven(Given):
     task: Annotated[str | None, Field(min_length=1, max_length=300)] = Field(
-        default=None, description="A task of the outermost list: what came before it is taken over. Null: everything anew."
+        default=None,
+        description="A task of the outermost list: what came before it is taken over. Null: everything anew.",
     )
     input: Any = Field(default=None, description="Another input; only where everything is done anew.")
 
@@ -139,7 +140,9 @@ class AnswerGiven(Given):
     verdict: Literal["answered", "approved", "rejected", "again", "performed", "failed"]
     value: Any = Field(default=None, description="The answer to a question, or the outcome of an interrupted call.")
     reason: Annotated[str | None, Field(max_length=10_000)] = None
-    binding: Any = Field(default=None, description="The approval's `binding` as it was shown: refused if it has changed since.")
+    binding: Any = Field(
+        default=None, description="The approval's `binding` as it was shown: refused if it has changed since."
+    )
 
 
 class Acting(Shape):

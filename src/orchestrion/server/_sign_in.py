@@ -28,7 +28,9 @@ def sign_in_routes(door: Door) -> APIRouter:
     """The only pages without an account. Looking at the link uses nothing up, so mail scanners may follow it."""
     router = APIRouter(tags=["people"], route_class=GuardedRoute)
 
-    @router.get("/sign-in", operation_id="signInPage", response_class=Response, responses={200: {"content": {HTML: {}}}})
+    @router.get(
+        "/sign-in", operation_id="signInPage", response_class=Response, responses={200: {"content": {HTML: {}}}}
+    )
     async def page(code: Annotated[str, Query(max_length=200)] = "") -> Response:
         """A page with one button, which signs in."""
         return Response(PAGE.format(body=BUTTON.format(code=escape(code, quote=True))), media_type=HTML)

@@ -71,6 +71,8 @@ class World:
 
 
 def _write(folder: Path) -> None:
+    if folder.exists():
+        return
     (folder / "workflows").mkdir(parents=True)
     (folder / "orchestrion.yaml").write_text("name: test\nroles: [clerk]\n")
     for name, text in {"hello": HELLO, "ask": ASK, "broken": BREAK, "nightly": CLOCK, "heard": HEARD}.items():
@@ -80,8 +82,7 @@ def _write(folder: Path) -> None:
 @asynccontextmanager
 async def served(folder: Path, limits: Limits | None = None, head_s: float = 10) -> AsyncGenerator[World]:
     """The project of a folder, or a new one with a few small workflows: hello, ask, broken, nightly, heard."""
-    if not folder.exists():
-        _write(folder)
+    _write(folder)
     async with (
         open_app(folder) as app,
         serving(app, Place.bind("127.0.0.1", 0, None), limits=limits, head_s=head_s, drain_s=2) as server,
@@ -100,5 +101,3 @@ async def served(folder: Path, limits: Limits | None = None, head_s: float = 10)
 async def _follow(app: App) -> None:
     async for _ in app.engine.follow(0.5):
         pass
-
-

@@ -45,7 +45,7 @@ def _flat(routes: Sequence[BaseRoute], prefix: str) -> Iterator[Entrance]:
         assert isinstance(route, GuardedRoute), route
         filled = re.sub(r"\{place\}", "1", prefix + route.path)
         path = re.sub(r"\{(\w+)(?::path)?\}", r"\1", filled)
-        yield Entrance(operation=route.operation_id or "", methods=set(route.methods), path=path)
+        yield Entrance(operation=route.operation_id or "", methods=set(route.methods or ()), path=path)
 
 
 async def test_every_route_stands_in_the_table(world: World) -> None:
@@ -131,7 +131,7 @@ async def test_pages_of_other_sites_change_nothing(world: World) -> None:
     async with signed_in(world) as client:
         assert (await client.get("/api/v1/me")).json()["name"] == "admin"
         start = {"workflow": "hello", "input": {"name": "Eve"}}
-        foreign = (
+        foreign: tuple[dict[str, str], ...] = (
             {"sec-fetch-site": "cross-site", "origin": world.url},
             {"sec-fetch-site": "same-site", "origin": world.url},
             {"origin": "https://evil.example"},

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -43,7 +44,7 @@ async def test_a_repeated_key_joins_the_run_of_whoever_used_it(world: World) -> 
 
 
 async def test_a_start_that_cannot_be_says_why(world: World) -> None:
-    wrong = {
+    wrong: dict[str, tuple[int, dict[str, Any]]] = {
         "unknown-workflow": (404, {"workflow": "helo", "input": {}}),
         "schema-mismatch": (422, {"workflow": "hello", "input": {"name": 1}}),
         "unknown-version": (404, {**START, "version": "nothing"}),
@@ -198,7 +199,8 @@ async def test_events_come_in_whole_or_in_headers(world: World) -> None:
         body = told.body
         assert isinstance(body, dict)
         assert (body["data"], body["subject"], body["datacontenttype"]) == ({"n": 2}, "Größe 5", "application/json")
-        for wrong in ({"source": "/shop"}, [], {"source": "a b", "type": "x"}):
+        unfit: tuple[Any, ...] = ({"source": "/shop"}, [], {"source": "a b", "type": "x"})
+        for wrong in unfit:
             answer = await client.post("/api/v1/events", json=wrong, headers=kind)
             assert (answer.status_code, answer.json()["code"]) == (400, "bad-event")
 

@@ -109,7 +109,7 @@ class Logged:
         log.info("%s/%s %s", away.folder, away.file.name, away.reason or "is done")
 
     def rests(self, run: Run) -> None:
-        log.info("%s/%s %s", run.namespace, run.workflow, run.status.value, extra={"run": run.id})
+        """The server logs how every run changes, those that nobody here waits for included."""
 
 
 class _Json(logging.Formatter):

@@ -149,7 +149,7 @@ def _of_the_process(app: App, state: State, api: FastAPI, guard: Guard) -> APIRo
 
 def described(api: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with problems as `application/problem+json` alone."""
-    found = cast("dict[str, Any]", api.openapi())
+    found = api.openapi()
     for path in found["paths"].values():
         for operation in path.values():
             for status, answer in operation["responses"].items():

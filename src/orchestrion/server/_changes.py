@@ -63,7 +63,9 @@ class Changes:
         found: list[tuple[str, Json]] = []
         for some in (ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)):
             runs = await self._app.journal.runs(RunFilter(ids=some, bare=True, limit=AT_ONCE))
-            found += (("run", run_summary(run)) for run in reversed(runs))
+            for run in reversed(runs):
+                log.info("%s/%s is %s", run.namespace, run.workflow, run.status.value, extra={"run": run.id})
+                found.append(("run", run_summary(run)))
         for run_id in (run_id for run_id, asked in moved.items() if asked):
             requests = await self._app.journal.requests(run_id=run_id)
             found += (("approval", approval(request)) for request in requests[-MOST_REQUESTS:])

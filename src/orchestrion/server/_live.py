@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import StreamingResponse
@@ -36,7 +36,9 @@ EVENT_STREAM = "text/event-stream"
 LastId = Annotated[
     str | None, Header(alias="Last-Event-ID", max_length=1000, description="Where the stream broke off.")
 ]
-STREAM = {200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}, "description": "Server-sent events."}}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}, "description": "Server-sent events."}
+}
 
 _POSITION = re.compile(r"(\d{1,6})\.(-?\d{1,18})((?:,\d{1,18}){0,20})")
 _NUMBER = re.compile(r"([0-9a-f]{12})\.(\d{1,18})")
@@ -234,13 +236,13 @@ def live_routes(app: App, live: Live) -> APIRouter:
     """The streams."""
     router = APIRouter(tags=["live"], route_class=GuardedRoute)
 
-    @router.get("/runs/{run_id}/events", operation_id="followRun", response_class=Response, responses=dict(STREAM))
+    @router.get("/runs/{run_id}/events", operation_id="followRun", response_class=Response, responses=STREAM)
     async def follow_run(request: Request, run_id: RunId, last_id: LastId = None) -> Response:
         """A run as it happens: `entry`, `run`, `chunk` of an answer that is being made, `reset`, `end`."""
         await required(app, run_id)
         return live.answer(request, "followRun", live.run(run_id, Position.read(last_id)))
 
-    @router.get("/events", operation_id="followProject", response_class=Response, responses=dict(STREAM))
+    @router.get("/events", operation_id="followProject", response_class=Response, responses=STREAM)
     async def follow_project(request: Request, last_id: LastId = None) -> Response:
         """The project as it moves: `run` and `approval` as they are after each change, `reset`."""
         return live.answer(request, "followProject", live.project(last_id))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from orchestrion.app import App
 
@@ -30,17 +30,20 @@ class _Hurried(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     head_s = HEAD_S
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] as uvicorn's
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._deadline = self.loop.call_later(self.head_s, transport.close)
 
     def data_received(self, data: bytes) -> None:
-        awaiting = self.cycle is None or self.cycle.response_complete
-        if awaiting and self._deadline is None:
+        if self._awaits_request() and self._deadline is None:
             self._deadline = self.loop.call_later(self.head_s, self.transport.close)
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if not self._awaits_request():
             self._unset()
+
+    def _awaits_request(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is None or cycle.response_complete
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset()

@@ -11,7 +11,7 @@ from ._processes import Process, start_command
 from ._releasing import ACTS, Act, begin_releases, play_release, write_greeting
 from ._routing import DocumentRouting, an_event
 from ._scenarios import ANYTHING, SCENARIOS, Scenario
-from ._served import World, served
+from ._served import World, served, write_served
 from ._serving import serving
 from ._stage import FewFunctions, Ledger, NoExpressions, NoSecrets, Scripted, Stage, new_run
 from ._team_scenarios import TEAM_SCENARIOS
@@ -63,4 +63,5 @@ __all__ = [
     "walk_document",
     "write_greeting",
     "write_project",
+    "write_served",
 ]

@@ -70,7 +70,8 @@ class World:
         return (await self.app.engine.settle(run_id)).status.value
 
 
-def _write(folder: Path) -> None:
+def write_served(folder: Path) -> None:
+    """A project with a few small workflows, unless the folder is there."""
     if folder.exists():
         return
     (folder / "workflows").mkdir(parents=True)
@@ -82,7 +83,7 @@ def _write(folder: Path) -> None:
 @asynccontextmanager
 async def served(folder: Path, limits: Limits | None = None, head_s: float = 10) -> AsyncGenerator[World]:
     """The project of a folder, or a new one with a few small workflows: hello, ask, broken, nightly, heard."""
-    _write(folder)
+    write_served(folder)
     async with (
         open_app(folder) as app,
         serving(app, Place.bind("127.0.0.1", 0, None), limits=limits, head_s=head_s, drain_s=2) as server,

@@ -132,7 +132,8 @@ async def console(client: httpx.AsyncClient) -> None:
 
 async def lost_of(client: httpx.AsyncClient, accepted: list[str]) -> int:
     """Accepted runs that did not complete, once nothing is open any more."""
-    while (await client.get("/api/v1/runs", params={"status": ["pending", "running"], "limit": 1})).json()["runs"]:
+    open_ = {"status": ["pending", "running"], "limit": 1}
+    while (await client.get("/api/v1/runs", params=open_)).json()["runs"]:  # noqa: ASYNC110  another process's
         await asyncio.sleep(0.1)
     completed: set[str] = set()
     after: str | None = None
@@ -209,7 +210,9 @@ async def listed(folder: Path) -> float:
     database = folder / ".orchestrion" / "orchestrion.db"
     for file in database.parent.glob("orchestrion.db*"):
         file.unlink()
-    subprocess.run([sys.executable, GENERATING, database, str(STORED)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(  # noqa: ASYNC221  nothing else goes on
+        [sys.executable, GENERATING, database, str(STORED)], check=True, stdout=subprocess.DEVNULL
+    )
     token = token_for(folder)
     server = Server(folder)
     async with client_of(server, token) as client:

@@ -171,20 +171,17 @@ class Engine:
             accepted = await self._accepted(run)
         else:
             run = replace(run, status=RunStatus.RUNNING, epoch=1, started_at=self._clock.now())
-            accepted = await self._start_reserved(run)
+            self._reserved += 1
+            try:
+                accepted = await self._accepted(run)
+            finally:
+                self._reserved -= 1
             if accepted is run:
                 self._begin(run)
                 return run
         if not accepted.status.ended:
             self.advance(accepted)
         return accepted
-
-    async def _start_reserved(self, run: Run) -> Run:
-        self._reserved += 1
-        try:
-            return await self._accepted(run)
-        finally:
-            self._reserved -= 1
 
     async def _accepted(self, run: Run) -> Run:
         try:

@@ -14,7 +14,7 @@ from ._shapes import approval, run_summary
 log = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
-PAUSE_S = 0.05
+PAUSE_S = 0.1
 """News of so long are looked up together."""
 AT_ONCE = 200
 MOST_REQUESTS = 20

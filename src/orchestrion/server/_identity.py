@@ -106,12 +106,13 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-def _recognised(request: Request) -> Recognised:
+async def _recognised(request: Request) -> Recognised:
+    """Asynchronous, as FastAPI hands others to a thread."""
     return cast("Recognised", request.state.recognised)
 
 
-def _person(request: Request) -> Person:
-    return _recognised(request).person
+async def _person(request: Request) -> Person:
+    return (await _recognised(request)).person
 
 
 Me = Annotated[Person, Depends(_person)]

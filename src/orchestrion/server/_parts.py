@@ -32,8 +32,6 @@ Part = Annotated[str, Path(max_length=200, description="Of the workflow's name."
 def part_routes(app: App, accounts: Accounts) -> APIRouter:
     """Agents, models, sessions and users of an open project."""
     router = APIRouter(tags=["project"], route_class=GuardedRoute)
-    sessions = Sessions()
-    sessions.open(durable(app), app.clock)
 
     @router.get("/agents", operation_id="listAgents", response_model=AgentList)
     async def agents() -> Response:
@@ -50,6 +48,20 @@ def part_routes(app: App, accounts: Accounts) -> APIRouter:
         """The models that agents may name."""
         found = app.project.settings.models
         return JsonAnswer({"models": [{"name": name, "provider": model.provider} for name, model in found.items()]})
+
+    @router.get("/users", operation_id="listUsers", response_model=UserList)
+    async def users() -> Response:
+        """Who may use the server."""
+        found = await accounts.listed()
+        return JsonAnswer({"users": [{"name": each.name, "roles": list(each.roles)} for each in found]})
+
+    _add_sessions(router, app)
+    return router
+
+
+def _add_sessions(router: APIRouter, app: App) -> None:
+    sessions = Sessions()
+    sessions.open(durable(app), app.clock)
 
     @router.get("/sessions", operation_id="listSessions", response_model=SessionList)
     async def listed(limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Response:
@@ -87,14 +99,6 @@ def part_routes(app: App, accounts: Accounts) -> APIRouter:
             for turn in turns
         ]
         return JsonAnswer({"name": name, "turns": told})
-
-    @router.get("/users", operation_id="listUsers", response_model=UserList)
-    async def users() -> Response:
-        """Who may use the server."""
-        found = await accounts.listed()
-        return JsonAnswer({"users": [{"name": each.name, "roles": list(each.roles)} for each in found]})
-
-    return router
 
 
 def schedule_routes(app: App) -> APIRouter:

@@ -85,6 +85,12 @@ def run_routes(app: App) -> APIRouter:
         """One run, with what it was given and what came of it."""
         return JsonAnswer(run_whole(await required(app, run_id)))
 
+    _add_changes(router, app)
+    _add_entries(router, app)
+    return router
+
+
+def _add_changes(router: APIRouter, app: App) -> None:
     @router.post("/{run_id}/cancel", operation_id="cancelRun", response_model=RunSummary)
     async def cancel(run_id: RunId, me: Me) -> Response:
         """Ask a run to stop, at once, with everything it started."""
@@ -103,9 +109,6 @@ def run_routes(app: App) -> APIRouter:
         run = await required(app, run_id)
         again = await _again(app, run, given, me.name)
         return JsonAnswer(run_summary(again), status_code=201, headers={"location": f"/api/v1/runs/{again.id}"})
-
-    _add_entries(router, app)
-    return router
 
 
 def _add_entries(router: APIRouter, app: App) -> None:

@@ -157,7 +157,8 @@ async def test_a_flood_of_streams_is_refused_and_the_rest_goes_on(tmp_path: Path
         open_ = [client.stream("GET", "/api/v1/events") for _ in range(3)]
         for each in open_:
             assert (await each.__aenter__()).status_code == 200
-        refused = await client.get("/api/v1/events")
+        async with asyncio.timeout(10):
+            refused = await client.get("/api/v1/events")
         assert (refused.status_code, refused.json()["code"]) == (429, "too-busy")
         assert (await client.get("/api/v1/runs")).status_code == 200
         for each in open_:

@@ -267,15 +267,6 @@ async def conduct(
         yield app
 
 
-def _share(rooms: Rooms, journal: DurableJournal | None, clock: Clock, stack: AsyncExitStack) -> None:
-    """What all processes of a store have in common: free slots of models, and sessions."""
-    slots = Slots(clock, journal)
-    stack.push_async_callback(slots.close)
-    rooms.models.share(slots)
-    if journal is not None:
-        rooms.shared.sessions.open(journal, clock)
-
-
 def _look_after(app: App, journal: DurableJournal, oversight: Oversight, stack: AsyncExitStack) -> None:
     """What the process that advances runs does beside it, until `stack` is closed."""
     from ._succession import Succession, stop_looking

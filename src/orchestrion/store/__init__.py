@@ -2,9 +2,9 @@
 
 from ._blobs import KEPT_S, Blobs
 from ._database import Connection, Mode, Storage
+from ._metadata import REVISIONS
 from ._schema import (
     REFERRING,
-    REVISIONS,
     documents,
     entries,
     events,

@@ -15,7 +15,7 @@ from orchestrion.core import Clock, SystemClock, UserError, iso
 
 from ._database import Database
 from ._lock import OwnerLock
-from ._schema import REVISIONS
+from ._metadata import REVISIONS
 from ._sqlite import SQLite, backup, connect
 from ._store import Migrated, database_at, require_current
 

@@ -12,9 +12,10 @@ from orchestrion.core import Clock, OrchestrionError, TransientError, UserError
 
 from ._database import Connection, Ownership
 from ._lease import Lease
+from ._metadata import REVISIONS
 from ._postgresql_connection import Names, PostgreSQLConnection, translated
 from ._postgresql_error import PostgreSQLError
-from ._schema import REVISIONS, WORDS_INDEX, metadata
+from ._schema import WORDS_INDEX, metadata
 
 if TYPE_CHECKING:
     import psycopg

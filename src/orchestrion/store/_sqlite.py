@@ -14,7 +14,8 @@ from orchestrion.core import BugError, Clock, OrchestrionError, TransientError, 
 
 from ._database import Connection, Ownership
 from ._lock import OwnerLock
-from ._schema import REVISIONS, metadata
+from ._metadata import REVISIONS
+from ._schema import metadata
 from ._statements import sql
 
 READ_PATIENCE_MS = 5000

@@ -10,8 +10,8 @@ from orchestrion.core import BugError, Clock, SystemClock, UserError
 
 from ._blobs import Blobs
 from ._database import Connection, Database, Mode, Ownership
+from ._metadata import REVISIONS
 from ._postgresql_error import PostgreSQLError
-from ._schema import REVISIONS
 from ._sqlite import SQLite, compact
 
 DRIVER_ERRORS = (sqlite3.Error, PostgreSQLError)

@@ -212,7 +212,7 @@ class _Search:
             getattr(self, f"_{kind}")(name)
 
     def _every(self, kind: str) -> Iterable[str]:
-        return list(names_of(self.project, self.checked.agents, self.checked.teams, self.checked.kinds)[kind])
+        return list(names_of(self.project)[kind])
 
     def _agents(self, name: str) -> None:
         agent = self.checked.agents.get(name)

@@ -8,7 +8,6 @@ from orchestrion.models import Models
 from orchestrion.project import Project
 from orchestrion.spec import CallTask, Document, Finding, Source, finding_at
 
-from ._kinds import Kinds
 from ._knowledge import documents_of
 
 NAMED: Mapping[str, Mapping[str, str]] = {
@@ -38,16 +37,19 @@ _ONE: Mapping[str, str] = {
 Names = Mapping[str, Iterable[str]]
 
 
-def names_of(project: Project, agents: Iterable[str], teams: Iterable[str], kinds: Kinds) -> Names:
-    """What there is to name, by kind."""
+def names_of(project: Project) -> Names:
+    """What there is to name, by kind; a file that is broken is there all the same."""
     settings = project.settings
+    agents, teams, tables, predictors = (
+        [file.stem for file in files] for files in (project.agents, project.teams, project.tables, project.predictors)
+    )
     return {
-        "agents": list(agents),
-        "teams": list(teams),
+        "agents": agents,
+        "teams": teams,
         "members": [*agents, *teams],
         "routers": settings.routers,
-        "tables": kinds.tables,
-        "predictors": kinds.predictors,
+        "tables": tables,
+        "predictors": predictors,
         "knowledge": documents_of(project),
         "guards": settings.guards,
         "models": settings.models,

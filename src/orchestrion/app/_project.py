@@ -116,7 +116,7 @@ async def check_project(
     teams, found = _read_teams(project, agents)
     findings += found
     if nameable is None:
-        names = names_of(project, agents, teams, kinds)
+        names = names_of(project)
         for document in shelf.documents:
             findings += check_names(document, shelf.sources[document.digest][1], names, models)
     policies = _policies(project)

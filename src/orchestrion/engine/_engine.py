@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,9 +14,6 @@ from orchestrion.core import (
     BugError,
     CancelRun,
     Clock,
-    Datum,
-    Diverged,
-    Effects,
     Event,
     Fenced,
     History,
@@ -26,7 +23,6 @@ from orchestrion.core import (
     Request,
     Run,
     RunStatus,
-    SetRun,
     Tell,
     TransientError,
     UserError,
@@ -34,23 +30,15 @@ from orchestrion.core import (
     Write,
 )
 
+from ._advance import Interpret, OutsideOf, advance
 from ._alarms import Alarms
 from ._effects import Outside
-from ._endings import finish, finish_cancelled, finish_stopped
-from ._lifecycle import began
 from ._mocks import DryRuns
-from ._replay import effects_over
 from ._router import Rounds, Router, Routing
 from ._semantics import foreign_semantics
 from ._walk import Ending, Walk, WalkStopped
 
 log = logging.getLogger(__name__)
-
-Interpret = Callable[[Run, Effects], Awaitable[Datum]]
-"""Walks a run's workflow from its beginning over the given effects, and returns its output."""
-
-OutsideOf = Callable[[Run], Awaitable[Outside]]
-"""What a run of its version is made of. Raises: UserError when that version cannot be used any more; the run then faults."""
 
 Observe = Callable[[Run, Sequence[Write]], None]
 """Told of everything that a run has written, once it is durable. It must be quick, and must not raise."""
@@ -442,7 +430,10 @@ class Engine:
             if run_id in self._again:  # news came while the run was being claimed
                 self._again.discard(run_id)
                 await walk.refresh()
-            walk.main = asyncio.ensure_future(self._advance(walk))
+            walked = advance(
+                walk, self._outside, self._interpret, dry=self._dry, clock=self._clock, stopping=lambda: self._stopping
+            )
+            walk.main = asyncio.ensure_future(walked)
             ended = await walk.main
             if ended.status.ended and run_id in self._watched:
                 self._ends[run_id] = ended
@@ -493,39 +484,6 @@ class Engine:
                 self._break(error)
             self._again.add(run_id)
             return
-
-    async def _advance(self, walk: Walk) -> Run:
-        """Walk the workflow once, and write how it ended."""
-        try:
-            outside = self._outside if isinstance(self._outside, Outside) else await self._outside(walk.run)
-        except UserError as error:
-            walk.main = None
-            return await finish(walk, RunStatus.FAULTED, error=error)
-        effects = effects_over(walk, outside, self._dry)
-        try:
-            if walk.cancelled_by is not None:
-                return await finish_cancelled(walk)
-            if walk.run.started_at is None:
-                walk.run = replace(walk.run, started_at=self._clock.now())
-                walk.attach(SetRun(started_at=walk.run.started_at))
-            if not walk.entries:
-                walk.attach(*began(walk))
-            output = await self._interpret(walk.run, effects)
-            walk.main = None
-            return await finish(walk, RunStatus.COMPLETED, output=output)
-        except (WalkStopped, asyncio.CancelledError):
-            if walk.ending is Ending.CANCELLED:
-                return await finish_cancelled(walk)
-            if isinstance(walk.failure, Diverged | UserError):
-                return await finish_stopped(walk, walk.failure)
-            raise
-        except Exception as error:
-            if walk.ending is Ending.STOPPED or self._stopping:
-                raise WalkStopped from error
-            if not isinstance(error, OrchestrionError):
-                log.exception("Run %s failed unexpectedly", walk.run.id)
-            walk.main = None
-            return await finish(walk, RunStatus.FAULTED, error=error)
 
     # --- waking ---
 

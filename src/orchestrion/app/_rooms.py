@@ -15,6 +15,7 @@ from orchestrion.functions import Installed
 from orchestrion.interpreter import Interpreter
 from orchestrion.models import Models, PlaybookFile, Routers
 from orchestrion.project import Project
+from orchestrion.spec import Finding
 
 from ._emergency import EmergencyGate, emergency_findings
 from ._functions import catalog_of
@@ -114,24 +115,24 @@ async def read_rooms(
         others += catalog.installed.findings()
     agents.update(checked.agents)
     teams.update(checked.teams)
-    of_now = (
-        []
-        if project.home
-        else [
-            *retiring(project, shared.clock),
-            *emergency_findings(project, checked),
-            *check_alerts(project, checked.shelf),
-        ]
-    )
     return Rooms(
         project=project,
-        checked=replace(checked, findings=[*of_now, *found, *others, *checked.findings]),
+        checked=replace(
+            checked, findings=[*_of_now(project, checked, shared.clock), *found, *others, *checked.findings]
+        ),
         shared=shared,
         catalog=catalog,
         installed=catalog.installed,
         routers=routers,
         models=models,
     )
+
+
+def _of_now(project: Project, checked: Checked, clock: Clock) -> list[Finding]:
+    """What is said of the files as they are now, and not of a version kept apart."""
+    if project.home:
+        return []
+    return [*retiring(project, clock), *emergency_findings(project, checked), *check_alerts(project, checked.shelf)]
 
 
 def _egress_of(project: Project) -> Egress:

@@ -5,7 +5,7 @@ PREPARE := @$(PYTHON) tools/environment.py
 DATA := if [ -z "$${ORCHESTRION_TEST_DATA:-}" ] && [ -d ../shared ]; then export ORCHESTRION_TEST_DATA="$$PWD/../shared"; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-fraud test soak check bench lock
+.PHONY: help setup demo demo-fraud console test soak check bench lock
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
@@ -21,6 +21,10 @@ demo: ## a bank's service desk in seven scenes, killed in the middle on purpose 
 demo-fraud: ## 10,000 card payments, killed five times on the way: what is caught, missed, and why
 	$(PREPARE) run
 	@$(BIN)/python examples/fraud-response/demo.py
+
+console: ## build the pages for browsers anew, when their sources have changed
+	$(PREPARE) run
+	@$(BIN)/python tools/console.py
 
 test: ## the tests, within five minutes
 	$(PREPARE) dev

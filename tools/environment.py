@@ -15,6 +15,7 @@ OLDEST = (3, 11)
 BIN = os.path.join(".venv", "bin")
 PYTHON = os.path.join(BIN, "python")
 STAMP = os.path.join(".venv", "orchestrion-setup")
+CONSOLE = os.path.join("src", "orchestrion", "server", "console", "sources.sha256")
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
 
 
@@ -48,10 +49,17 @@ def use_a_new_enough_python():
 def state(wanted):
     """What the stamp says once the environment is set up for `wanted`, here, from these files."""
     digest = hashlib.sha256()
-    for name in (LOCKS[wanted], "requirements-uv.lock", "pyproject.toml"):
+    for name in (LOCKS[wanted], "requirements-uv.lock", "pyproject.toml", *console_sources()):
         with open(name, "rb") as file:
             digest.update(file.read())
     return f"{wanted} {digest.hexdigest()} {os.getcwd()}"
+
+
+def console_sources():
+    """They are built when the package is installed."""
+    for folder, folders, names in os.walk("console"):
+        folders[:] = sorted(set(folders) - {"node_modules"})
+        yield from (os.path.join(folder, name) for name in sorted(set(names) - {"build.log", "openapi.json"}))
 
 
 def stamp():
@@ -112,7 +120,9 @@ def install(wanted):
         call([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps",
               "--requirement", "requirements-uv.lock"])  # fmt: skip
     call([*uv, "sync", *into, "--compile-bytecode", "--require-hashes", LOCKS[wanted]])
-    call([*uv, "install", *into, "--no-deps", "--no-build-isolation", "--offline", "--editable", "."])
+    call([*uv, "install", *into, "--no-deps", "--no-build-isolation", "--offline", "--reinstall", "--editable", "."])
+    if not os.path.exists(CONSOLE):
+        say("the console could not be built, so browsers have none; everything else works. `make console` tries again")
     call([PYTHON, "-m", "compileall", "-q", "src"])
 
 

@@ -16,6 +16,7 @@ from ._accounts import Accounts
 from ._answers import JsonAnswer, durable
 from ._approvals import approval_routes
 from ._changes import Changes
+from ._console import console_routes
 from ._guard import Asgi, Guard, Limits
 from ._identity import Door, GuardedRoute
 from ._incoming import incoming_routes
@@ -106,6 +107,8 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     ):
         api.include_router(router, prefix=API)
     api.include_router(sign_in_routes(door))
+    api.include_router(_of_the_process(app, state, api))
+    api.include_router(console_routes())
     guard = Guard(app=cast("Asgi", api), hosts=place.hosts, limits=limits)
     api.include_router(_of_the_process(app, state, api, guard))
     return Site(asgi=guard, api=api, door=door, changes=changes, live=live, state=state)

@@ -21,6 +21,7 @@ STATUS: Mapping[str, int] = {
     "binding-changed": 409,
     "body-too-large": 413,
     "body-too-slow": 408,
+    "console-missing": 404,
     "cross-site": 403,
     "draining": 503,
     "event-too-large": 413,

@@ -13,7 +13,7 @@ ROLES: Mapping[str, Sequence[str]] = {
 }
 """Role → the roles it includes. Who writes workflows does not approve what they do unless somebody gave them both roles."""
 
-PUBLIC = frozenset({"health", "ready", "signInPage", "signIn"})
+PUBLIC = frozenset({"health", "ready", "signInPage", "signIn", "consolePage", "consoleFile"})
 """Operations that need nobody to be recognised."""
 
 GRANTED: Mapping[str, Sequence[str]] = {

@@ -1,0 +1,65 @@
+import { createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+
+import { Empty } from "./parts/ui";
+import { Approvals } from "./pages/approvals/Approvals";
+import { Layout } from "./pages/Layout";
+import { Overview } from "./pages/Overview";
+import { RunPage } from "./pages/run/RunPage";
+import { Runs } from "./pages/Runs";
+
+const text = (value: unknown) => (typeof value === "string" && value ? value : undefined);
+const integer = (value: unknown) => (Number.isSafeInteger(Number(value)) && value !== "" && value !== undefined ? Number(value) : undefined);
+
+const root = createRootRoute({ component: Layout, notFoundComponent: () => <Empty title="There is nothing at this address." /> });
+
+const overview = createRoute({ getParentRoute: () => root, path: "/", component: Overview });
+
+export interface RunsSearch {
+  workflow?: string | undefined;
+  status?: string[] | undefined;
+  since?: string | undefined;
+  after?: string | undefined;
+}
+
+export const runs = createRoute({
+  getParentRoute: () => root,
+  path: "/runs",
+  component: Runs,
+  validateSearch: (search: Record<string, unknown>): RunsSearch => ({
+    workflow: text(search.workflow),
+    status: Array.isArray(search.status) ? search.status.filter((each) => typeof each === "string") : undefined,
+    since: text(search.since),
+    after: text(search.after),
+  }),
+});
+
+export interface RunSearch {
+  step?: number | undefined;
+  view?: "picture" | undefined;
+  all?: boolean | undefined;
+}
+
+export const run = createRoute({
+  getParentRoute: () => root,
+  path: "/runs/$id",
+  component: RunPage,
+  validateSearch: (search: Record<string, unknown>): RunSearch => ({
+    step: integer(search.step),
+    view: search.view === "picture" ? "picture" : undefined,
+    all: search.all === true ? true : undefined,
+  }),
+});
+
+const approvals = createRoute({ getParentRoute: () => root, path: "/approvals", component: Approvals });
+const approval = createRoute({ getParentRoute: () => root, path: "/approvals/$id", component: Approvals });
+
+export const router = createRouter({
+  routeTree: root.addChildren([overview, runs, run, approvals, approval]),
+  defaultPreload: false,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -107,7 +107,6 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     ):
         api.include_router(router, prefix=API)
     api.include_router(sign_in_routes(door))
-    api.include_router(_of_the_process(app, state, api))
     api.include_router(console_routes())
     guard = Guard(app=cast("Asgi", api), hosts=place.hosts, limits=limits)
     api.include_router(_of_the_process(app, state, api, guard))

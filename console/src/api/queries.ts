@@ -13,6 +13,10 @@ export const client = new QueryClient({
 
 export const me = queryOptions({ queryKey: ["me"], queryFn: api.me, staleTime: Infinity });
 
+export const workflows = queryOptions({ queryKey: ["workflows"], queryFn: api.workflows });
+
+export const workflow = (name: string) => queryOptions({ queryKey: ["workflow", name], queryFn: () => api.workflow(name) });
+
 export const runs = (asked: RunsAsked) => queryOptions({ queryKey: ["runs", asked], queryFn: () => api.runs(asked) });
 
 export const run = (id: string) => queryOptions({ queryKey: ["run", id], queryFn: () => api.run(id) });

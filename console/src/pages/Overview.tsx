@@ -7,7 +7,7 @@ import { runs, runsSince, waiting } from "../api/queries";
 import type { RunsSearch } from "../router";
 import { Status } from "../parts/status";
 import { Code, Deadline, Empty, FailedRequest, Time } from "../parts/ui";
-import { costOf, moneyWords, problemIn, problemWords, taskName } from "../parts/words";
+import { aboutWords, costOf, moneyWords, problemIn, problemWords, taskName } from "../parts/words";
 import { Throughput } from "./Throughput";
 
 const SHOWN = 6;
@@ -44,10 +44,14 @@ export function Overview() {
         <Figure name="Cost today" value={`${moneyWords(cost)}${more}`} search={{ since }} />
       </div>
       <div className="mt-4 grid grid-cols-2 items-start gap-4 max-lg:grid-cols-1">
-        <Approvals approvals={open.data.approvals} />
-        <Faults runs={faulted.data.runs} since={since} />
-        <Throughput runs={today.data.runs} whole={today.data.whole} />
-        <Active runs={active.data.runs} />
+        <div className="grid min-w-0 gap-4">
+          <Approvals approvals={open.data.approvals} />
+          <Throughput runs={today.data.runs} whole={today.data.whole} />
+        </div>
+        <div className="grid min-w-0 gap-4">
+          <Faults runs={faulted.data.runs} since={since} />
+          <Active runs={active.data.runs} />
+        </div>
       </div>
     </>
   );
@@ -55,7 +59,7 @@ export function Overview() {
 
 const size = (page: { runs: RunSummary[]; next: string | null }) => `${page.runs.length}${page.next ? "+" : ""}`;
 
-const FIGURE = "card block px-4 py-3 hover:border-accent";
+const FIGURE = "card block px-4 py-3 hover:border-accent max-md:last:col-span-2";
 
 function Figure({ name, value, search }: { name: string; value: string; search: RunsSearch }) {
   return (
@@ -97,8 +101,10 @@ function Approvals({ approvals }: { approvals: Approval[] }) {
         {approvals.slice(0, SHOWN).map((each) => (
           <li key={each.id}>
             <Link to="/approvals/$id" params={{ id: each.id }} className={ROW}>
-              <span className="min-w-0 flex-1 truncate">{each.title}</span>
-              <span className="shrink-0 text-quiet">{each.role ?? each.user ?? "anybody"}</span>
+              <span className="min-w-0 flex-1 truncate">
+                {each.title} <span className="text-quiet [unicode-bidi:isolate]">{aboutWords(each.show)}</span>
+              </span>
+              <span className="shrink-0 text-quiet max-md:hidden">{each.role ?? each.user ?? "anybody"}</span>
               <span className="w-20 shrink-0 text-right text-quiet">
                 {each.expires_at ? <Deadline at={each.expires_at} /> : <Time at={each.created_at} />}
               </span>

@@ -1,9 +1,9 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import type { RunSummary } from "../api/client";
-import { runs } from "../api/queries";
+import { runs, workflows } from "../api/queries";
 import type { RunsSearch } from "../router";
 import { useKeys } from "../parts/keys";
 import { RUN_STATUSES, Status } from "../parts/status";
@@ -20,7 +20,7 @@ export function Runs() {
     <>
       <div className="mb-3 flex flex-wrap items-center gap-x-4 gap-y-2">
         <h1 className="text-[17px] font-semibold">Runs</h1>
-        <Filters search={search} change={change} known={page.data?.runs ?? []} />
+        <Filters search={search} change={change} />
         {filtered && <Button onClick={() => void navigate({ search: {} })}>Clear</Button>}
       </div>
       {page.error && <FailedRequest error={page.error} />}
@@ -45,13 +45,12 @@ const PAGER = "rounded border border-line bg-card px-3 py-1.5 font-medium hover:
 interface FiltersProps {
   search: RunsSearch;
   change: (changed: RunsSearch) => void;
-  known: RunSummary[];
 }
 
-function Filters({ search, change, known }: FiltersProps) {
+function Filters({ search, change }: FiltersProps) {
   const [workflow, setWorkflow] = useState(search.workflow ?? "");
   useEffect(() => setWorkflow(search.workflow ?? ""), [search.workflow]);
-  const names = useMemo(() => [...new Set(known.map((run) => run.workflow))].sort(), [known]);
+  const names = useQuery(workflows).data?.workflows.map((each) => each.name) ?? [];
   const chosen = search.status ?? [];
   const toggle = (status: string) => {
     const others = chosen.filter((each) => each !== status);

@@ -1,8 +1,9 @@
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useId, useMemo, useState } from "react";
 
 import type { RunPage, RunSummary } from "../api/client";
+import { workflows as workflowsQuery } from "../api/queries";
 import { Status } from "./status";
 import { Dialog } from "./ui";
 
@@ -79,13 +80,15 @@ export function Palette({ onClose }: { onClose: () => void }) {
 function usePlaces(text: string): Place[] {
   const navigate = useNavigate();
   const known = useKnownRuns();
+  const listed = useQuery(workflowsQuery).data;
   return useMemo(() => {
+    const named = listed?.workflows.map((each) => each.name) ?? [];
     const pages: Place[] = [
       { id: "overview", label: "Overview", note: "page", go: () => void navigate({ to: "/" }) },
       { id: "runs", label: "Runs", note: "page", go: () => void navigate({ to: "/runs" }) },
       { id: "approvals", label: "Approvals", note: "page", go: () => void navigate({ to: "/approvals" }) },
     ];
-    const workflows = [...new Set(known.map((run) => run.workflow))].map((workflow) => ({
+    const workflows = named.map((workflow) => ({
       id: workflow,
       label: workflow,
       note: "workflow",
@@ -104,7 +107,7 @@ function usePlaces(text: string): Place[] {
       found.push({ id: text, label: "Open this run", note: text, go: () => void navigate({ to: "/runs/$id", params: { id: text } }) });
     }
     return found;
-  }, [known, navigate, text]);
+  }, [known, listed, navigate, text]);
 }
 
 /** Runs that some page has shown. */

@@ -94,31 +94,49 @@ function Text({ text, mono }: { text: string; mono: boolean }) {
   );
 }
 
-/** Anything that JSON can say: members of an object by name, the rest as text. */
-export function Value({ value, deep = true }: { value: unknown; deep?: boolean }) {
+const DEEPEST = 4;
+
+/** Anything that JSON can say: members by name, items one below the other, and what lies very deep as JSON. */
+export function Value({ value, depth = 0 }: { value: unknown; depth?: number }) {
   if (value === null || value === undefined) return <span className="text-quiet">nothing</span>;
-  if (typeof value === "string") return <Text text={value} mono={false} />;
-  if (isRecord(value) && deep && Object.keys(value).length > 0) {
+  if (typeof value === "string") return value === "" ? <span className="text-quiet">empty text</span> : <Text text={value} mono={false} />;
+  if (typeof value === "number" || typeof value === "boolean") return <span className="number">{String(value)}</span>;
+  const inside = depth > 0 ? "border-l border-line pl-3" : "";
+  if (isRecord(value) && depth < DEEPEST && fits(Object.keys(value).length)) {
     return (
-      <dl className="grid grid-cols-[minmax(5rem,max-content)_minmax(0,1fr)] gap-x-4 gap-y-1 max-md:grid-cols-1 max-md:gap-y-0.5">
+      <dl className={`grid grid-cols-[minmax(4rem,max-content)_minmax(0,1fr)] gap-x-4 gap-y-1 max-md:grid-cols-1 max-md:gap-y-0.5 ${inside}`}>
         {Object.entries(value).map(([name, each]) => (
-          <Member key={name} name={name} value={each} />
+          <Member key={name} name={name} value={each} depth={depth} />
         ))}
       </dl>
+    );
+  }
+  if (Array.isArray(value) && depth < DEEPEST && fits(value.length)) {
+    return (
+      <ul className={`space-y-1 ${inside}`}>
+        {value.map((each, index) => (
+          <li key={index}>
+            <Value value={each} depth={depth + 1} />
+          </li>
+        ))}
+      </ul>
     );
   }
   return <Text text={JSON.stringify(value, null, 2)} mono />;
 }
 
-function Member({ name, value }: { name: string; value: Json }) {
+/** Empty ones and very long ones are shown as JSON. */
+const fits = (count: number) => count > 0 && count <= 200;
+
+function Member({ name, value, depth }: { name: string; value: Json; depth: number }) {
   const cents = name.endsWith("_cents") && typeof value === "number";
   return (
     <>
-      <dt className="max-w-48 break-words text-quiet [unicode-bidi:isolate]" title={name}>
+      <dt className="max-w-40 break-words text-quiet [unicode-bidi:isolate]" title={name}>
         {fieldWords(name)}
       </dt>
       <dd className="min-w-0 max-md:mb-1.5">
-        <Value value={value} deep={false} />
+        <Value value={value} depth={depth + 1} />
         {cents && <span className="number text-quiet"> = {(value / 100).toFixed(2)}</span>}
       </dd>
     </>

@@ -55,3 +55,12 @@ export const isRecord = (value: unknown): value is { [name: string]: Json } =>
 
 /** `amount_cents` → `amount cents`. */
 export const fieldWords = (name: string) => name.replaceAll("_", " ").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+
+/** What tells one question from another: the plain values of what is shown with it. */
+export function aboutWords(show: unknown): string {
+  if (!isRecord(show)) return typeof show === "string" ? show : "";
+  const about = isRecord(show.arguments) ? show.arguments : show;
+  return Object.values(about)
+    .filter((value) => typeof value === "string" || typeof value === "number")
+    .join(" · ");
+}

@@ -6,7 +6,7 @@ import type { Approval } from "../../api/client";
 import { approval as approvalQuery, waiting } from "../../api/queries";
 import { useKeys } from "../../parts/keys";
 import { Deadline, Empty, FailedRequest, Key, Time } from "../../parts/ui";
-import { counted, isRecord } from "../../parts/words";
+import { aboutWords, counted } from "../../parts/words";
 import { Question } from "./Question";
 
 /** What waits for a person; at narrow widths either the list or one of them. */
@@ -67,7 +67,7 @@ function List({ approvals, chosen }: { approvals: Approval[]; chosen: string | u
               <span className="text-quiet">{each.expires_at ? <Deadline at={each.expires_at} /> : <Time at={each.created_at} />}</span>
             </span>
             <span className="flex gap-3 text-quiet">
-              <span className="min-w-0 flex-1 truncate [unicode-bidi:isolate]">{aboutWords(each)}</span>
+              <span className="min-w-0 flex-1 truncate [unicode-bidi:isolate]">{aboutWords(each.show)}</span>
               <span className="shrink-0">{each.role ?? each.user ?? "anybody"}</span>
             </span>
           </Link>
@@ -75,15 +75,6 @@ function List({ approvals, chosen }: { approvals: Approval[]; chosen: string | u
       ))}
     </ul>
   );
-}
-
-/** What tells one from another in the list. */
-function aboutWords({ show }: Approval): string {
-  if (!isRecord(show)) return typeof show === "string" ? show : "";
-  const about = isRecord(show.arguments) ? show.arguments : show;
-  return Object.values(about)
-    .filter((value) => typeof value === "string" || typeof value === "number")
-    .join(" · ");
 }
 
 function Chosen({ id, answered }: { id: string; answered: (words: string) => void }) {

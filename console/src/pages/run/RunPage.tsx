@@ -44,7 +44,7 @@ function Run({ run, followed }: { run: RunWhole; followed: Followed }) {
           <Views view={search.view} show={show} all={search.all} setAll={(all) => void navigate({ search: (old) => ({ ...old, all }), replace: true })} />
           {search.view === "picture" ? (
             <Suspense fallback={<div className="h-[32rem]" />}>
-              <Picture entries={followed.entries} chosen={entry} choose={choose} />
+              <Picture run={run} entries={followed.entries} chosen={entry} choose={choose} />
             </Suspense>
           ) : (
             <StepList entries={followed.entries} all={search.all ?? false} chosen={place} choose={choose} speech={followed.speech} />

@@ -117,7 +117,7 @@ function Row({ row: { step, open }, span, chosen, choose, toggle, speech }: RowP
           <span className="min-w-0 flex-1 truncate text-quiet">{step.note}</span>
           <Ruling decision={entry?.decision} />
           <Bar step={step} span={span} />
-          <span className="number w-14 shrink-0 text-right text-quiet">{step.ended === null ? "" : spanWords((step.ended - step.started) / 1000)}</span>
+          <span className="number w-16 shrink-0 text-right whitespace-nowrap text-quiet">{step.ended === null ? "" : spanWords((step.ended - step.started) / 1000)}</span>
         </button>
       </div>
       {speech && <p className="ml-16 pb-2 whitespace-pre-wrap break-words text-quiet [unicode-bidi:isolate]" aria-live="polite">{speech}</p>}

@@ -2,7 +2,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api } from "../api/client";
-import { client, me } from "../api/queries";
+import { me } from "../api/queries";
 import { setTheme, type Theme, theme } from "../parts/theme";
 import { Button } from "../parts/ui";
 
@@ -16,7 +16,7 @@ const THEMES: [Theme, string][] = [
 export function Account() {
   const who = useQuery(me).data;
   const [chosen, setChosen] = useState(theme);
-  const leave = useMutation({ mutationFn: api.signOut, onSuccess: () => client.resetQueries() });
+  const leave = useMutation({ mutationFn: api.signOut, onSuccess: () => location.assign("/") });
   return (
     <>
       <button type="button" popoverTarget="account" className="ml-1 min-h-8 max-w-32 truncate rounded px-2 hover:bg-sunken">

@@ -62,14 +62,13 @@ function Bar({ onSearch }: { onSearch: () => void }) {
         <button
           type="button"
           onClick={onSearch}
-          aria-label="Search"
           className="ml-auto flex min-h-8 items-center gap-2 rounded border border-line px-2 text-quiet hover:bg-sunken"
         >
           <svg viewBox="0 0 16 16" className="size-3.5" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" aria-hidden>
             <circle cx="7" cy="7" r="4.5" />
             <path d="m10.5 10.5 3.5 3.5" />
           </svg>
-          <span className="max-md:hidden">Search</span>
+          <span className="max-md:sr-only">Search</span>
           <Key>{/Mac/.test(navigator.userAgent) ? "⌘K" : "Ctrl K"}</Key>
         </button>
         <Account />

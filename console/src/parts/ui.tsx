@@ -16,7 +16,7 @@ export function Button({ look = "plain", ...rest }: ButtonHTMLAttributes<HTMLBut
 }
 
 export function Key({ children }: { children: ReactNode }) {
-  return <kbd className="rounded border border-line bg-sunken px-1 font-mono text-[11px] leading-4 text-quiet max-md:hidden">{children}</kbd>;
+  return <kbd aria-hidden className="rounded border border-line bg-sunken px-1 font-mono text-[11px] leading-4 text-quiet max-md:hidden">{children}</kbd>;
 }
 
 export function Time({ at }: { at: string }) {

@@ -29,7 +29,7 @@ export function Approvals() {
   if (!inbox.data) return null;
   return (
     <>
-      <div className={`mb-3 flex items-center gap-4 ${id ? "max-lg:hidden" : ""}`}>
+      <div className={`mb-3 flex items-center gap-4 ${id ? "max-lg:sr-only" : ""}`}>
         <h1 className="text-[17px] font-semibold">Approvals</h1>
         <span className="text-quiet">{counted(open.length, "question")} for a person</span>
         <span className="ml-auto text-quiet max-md:hidden">

@@ -99,7 +99,7 @@ function Decide({ approval, answered }: QuestionProps) {
   const say = (verdict: AnswerGiven["verdict"], rest: { value?: Json; reason?: string } = {}) =>
     answer.mutate({ verdict, binding: approval.binding, ...rest });
   return (
-    <div className="sticky bottom-0 rounded-b-md border-t border-line bg-card p-4">
+    <div className={`rounded-b-md border-t border-line bg-card p-4 ${approval.kind === "approval" ? "sticky bottom-0" : ""}`}>
       {answer.error && <div className="mb-3"><FailedRequest error={answer.error} /></div>}
       {approval.kind === "human" && <Form schema={approval.form} busy={answer.isPending} submit={(value) => say("answered", { value })} />}
       <Verdicts approval={approval} busy={answer.isPending} say={say} />

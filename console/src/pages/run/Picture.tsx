@@ -46,8 +46,9 @@ export default function Picture({ run, entries, chosen, choose }: PictureProps) 
           nodesDraggable={false}
           nodesConnectable={false}
           edgesFocusable={false}
-          onNodeClick={(_, node) => open(places, node.id, choose)}
-          onSelectionChange={({ nodes: [node] }) => node && node.id !== taskOf(chosen?.key ?? "") && open(places, node.id, choose)}
+          onNodesChange={(changes) => {
+            for (const change of changes) if (change.type === "select" && change.selected) open(places, change.id, choose);
+          }}
           proOptions={{ hideAttribution: true }}
           aria-label="The workflow and the way this run takes"
         >
@@ -114,7 +115,7 @@ function nodeOf(id: string, label: string, note: string, status: string | null):
 }
 
 function edgeOf(source: string, target: string, taken: boolean, label: string): Edge {
-  const color = taken ? "var(--accent)" : "var(--line)";
+  const color = taken ? "var(--accent)" : "var(--quiet)";
   return {
     id: `${source} ${target}`,
     source,
@@ -123,7 +124,7 @@ function edgeOf(source: string, target: string, taken: boolean, label: string): 
     labelStyle: { fill: "var(--quiet)", fontSize: 11 },
     labelBgStyle: { fill: "var(--card)" },
     labelBgPadding: [3, 1],
-    style: { stroke: color, strokeWidth: taken ? 2 : 1.5 },
+    style: taken ? { stroke: color, strokeWidth: 2 } : { stroke: color, strokeDasharray: "3 4" },
     markerEnd: { type: MarkerType.ArrowClosed, color, width: 14, height: 14 },
     zIndex: taken ? 1 : 0,
   };

@@ -9,6 +9,7 @@ async with open_app(path) as app, serving(app, Place.bind("127.0.0.1", 8321, Non
 
 from ._accounts import INVITATION_S, LINK_S, TOKEN_DAYS, Account, Accounts, Token
 from ._application import Site, described, site
+from ._console import console_routes
 from ._guard import Limits
 from ._place import Place
 from ._rights import GRANTED, PUBLIC, ROLES, rights
@@ -28,6 +29,7 @@ __all__ = [
     "Serving",
     "Site",
     "Token",
+    "console_routes",
     "described",
     "link_of",
     "rights",

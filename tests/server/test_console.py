@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ def built(tmp_path: Path) -> Path:
 
 
 def _client(world: World, folder: Path) -> httpx.AsyncClient:
-    api = FastAPI(exception_handlers=dict(world.server.site.api.exception_handlers))
+    api = FastAPI(exception_handlers=cast("Any", world.server.site.api.exception_handlers))
     api.state.door = world.server.site.door
     api.include_router(console_routes(folder))
     return httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://127.0.0.1")

@@ -13,8 +13,14 @@ from ._identity import GuardedRoute
 
 FOLDER = Path(__file__).parent / "console"
 """Where the build puts them; not there when it could not be built."""
-PAGES = ("/", "/runs", "/runs/{_}", "/approvals", "/approvals/{_}")
-"""Addresses the page itself shows something at."""
+PAGES = {
+    "consoleOverview": "/",
+    "consoleRuns": "/runs",
+    "consoleRun": "/runs/{_}",
+    "consoleApprovals": "/approvals",
+    "consoleApproval": "/approvals/{_}",
+}
+"""Operation → the address at which the page shows something."""
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -35,8 +41,8 @@ def console_routes(folder: Path = FOLDER) -> APIRouter:
     async def page() -> Response:
         return _file(folder / "index.html", "text/html; charset=utf-8", "no-store")
 
-    for address in PAGES:
-        router.add_api_route(address, page, methods=["GET"], operation_id="consolePage", response_model=None)
+    for operation, address in PAGES.items():
+        router.add_api_route(address, page, methods=["GET"], operation_id=operation, response_model=None)
 
     @router.get("/assets/{name}", operation_id="consoleFile")
     async def file(name: FileName) -> Response:

@@ -13,7 +13,10 @@ ROLES: Mapping[str, Sequence[str]] = {
 }
 """Role → the roles it includes. Who writes workflows does not approve what they do unless somebody gave them both roles."""
 
-PUBLIC = frozenset({"health", "ready", "signInPage", "signIn", "consolePage", "consoleFile"})
+PUBLIC = frozenset(
+    {"health", "ready", "signInPage", "signIn", "consoleFile"}
+    | {"consoleOverview", "consoleRuns", "consoleRun", "consoleApprovals", "consoleApproval"}
+)
 """Operations that need nobody to be recognised."""
 
 GRANTED: Mapping[str, Sequence[str]] = {

@@ -23,7 +23,7 @@ demo-fraud: ## 10,000 card payments, killed five times on the way: what is caugh
 	@$(BIN)/python examples/fraud-response/demo.py
 
 console: ## build the pages for browsers anew, when their sources have changed
-	$(PREPARE) run
+	$(PREPARE) dev
 	@$(BIN)/python tools/console.py
 
 test: ## the tests, within five minutes

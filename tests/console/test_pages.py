@@ -9,7 +9,7 @@ from playwright.async_api import ViewportSize, expect
 
 from .conftest import HOSTILE, LEAD, ROOT, TWICE, Desk, Visit
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 AXE = ROOT / "console" / "node_modules" / "axe-core" / "axe.min.js"
 PHONE: ViewportSize = {"width": 390, "height": 844}
 BOTH: tuple[Literal["light", "dark"], ...] = ("light", "dark")

@@ -214,11 +214,11 @@ async def test_what_cannot_pass_is_not_tried_again(status: int, code: str) -> No
 
 async def test_silence_is_a_timeout() -> None:
     once = Patience(attempts=1)
-    assert await failed([Hangs()], timeout_s=0.05, patience=once) == ("model-timeout", 1)
+    assert await failed([Hangs()], timeout_s=0.5, patience=once) == ("model-timeout", 1)
 
 
 async def test_the_limit_of_seconds_is_named() -> None:
-    agent = definition(limits={"seconds": 0.05})
+    agent = definition(limits={"seconds": 0.5})
     assert await failed([Hangs()], agent, patience=Patience(attempts=1)) == ("limit-seconds", 1)
 
 
@@ -389,12 +389,12 @@ async def test_the_record_says_which_models_were_tried_and_why_not(trouble: Beha
 
 async def test_a_slow_stream_is_a_timeout() -> None:
     once = Patience(attempts=1)
-    assert await failed([Dribbles("slow", pause_s=0.02)], timeout_s=0.1, patience=once) == ("model-timeout", 1)
+    assert await failed([Dribbles("slow", pause_s=0.02)], timeout_s=0.5, patience=once) == ("model-timeout", 1)
 
 
 async def test_a_stream_that_stalls_is_a_timeout() -> None:
     once = Patience(attempts=1)
-    assert await failed([Streams(["Good "], stalls=True)], timeout_s=0.1, patience=once) == ("model-timeout", 1)
+    assert await failed([Streams(["Good "], stalls=True)], timeout_s=0.5, patience=once) == ("model-timeout", 1)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ async def test_a_stream_that_stalls_is_a_timeout() -> None:
 )
 async def test_after_half_an_answer_the_next_model_answers(trouble: Behaviour) -> None:
     once = Patience(attempts=1)
-    outcome, server = await asked([trouble], timeout_s=0.1, patience=once, fallback=("playbook:rules",))
+    outcome, server = await asked([trouble], timeout_s=0.5, patience=once, fallback=("playbook:rules",))
     assert outcome.output.value == {"reply": "By rule."}
     assert len(server.requests) == 1
 

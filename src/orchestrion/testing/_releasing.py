@@ -114,6 +114,9 @@ class _Counting:
         self.wrote = self.wrote or writes
         return found
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
 
 def _mortal(at: int) -> Callable[[], int]:
     """From now on this process dies at a place; how many it has passed."""

@@ -1,0 +1,1 @@
+"""The service desk, and what befalls its models."""

@@ -1,11 +1,15 @@
-"""Worse versions of the service desk's billing agent, each let loose on a fifth of its customers: how soon they are gone, and what they did.
+"""What goes wrong at the service desk with nobody looking on: how soon it is over, and what it did.
 
-Nobody looks on: a candidate is deployed as `orchestrion deploy --canary 20%` does it, messages come in, and the platform decides. The
-bad prompt is a playbook that gives 50 euros to whoever complains; the models are a server on this machine that answers late, is dear, or
-posts a letter to everybody. Damage is the runs that got the candidate, and what stands in the bank's book that should not.
+Worse versions of the billing agent get a fifth of the customers, deployed as `orchestrion deploy --canary 20%` does it; messages come
+in, and the platform decides. The bad prompt is a playbook that gives 50 euros to whoever complains; the models are a server on this
+machine that answers late, is dear, or posts a letter to everybody. Then its model has 14 days left, and in the last case it is gone
+from one request to the next. Damage is the runs that got the candidate, requests that went to a dead model, messages that nobody
+answered, and what stands in the bank's book that should not.
 
 Run: make bench NAME=oversight, or python benchmarks/oversight.py SEED. The last line is JSON:
-{case: {"status", "seconds", "messages", "got_it", "refunds_not_owed", "statements_posted", "verdict"}}.
+{case: {"status", "seconds", "messages", "refunds_not_owed", "statements_posted", "verdict", ...}}, with "got_it" for each that is a
+trial, "unanswered" for models that go, "on_trial_after" and "asked_the_retiring_afterwards" for the one that retires, and
+"reached_the_dead", "followed" and "asked_against_policy" for the one that is gone.
 """
 
 import asyncio
@@ -128,7 +132,9 @@ async def main(seed: int) -> None:
 
 def tell(name: str, figures: Mapping[str, Json]) -> None:
     line = f"{name:12}{figures['status']!s:13}{figures['seconds']:>7} s{figures['messages']:>6} messages"
-    more = ", ".join(f"{value} {what.replace('_', ' ')}" for what, value in figures.items() if what not in _TOLD and value)
+    more = ", ".join(
+        f"{value} {what.replace('_', ' ')}" for what, value in figures.items() if what not in _TOLD and value
+    )
     sys.stdout.write(f"{line}, {more}  {figures['verdict']}\n")
     sys.stdout.flush()
 

@@ -5,12 +5,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from orchestrion.app import App, Succession, open_app, oversight_of
+from orchestrion.app import App, open_app, oversight_of
 from orchestrion.core import Json, RunStatus, SystemClock
-from orchestrion.registry import Rollout, RolloutStatus
+from orchestrion.journal import DurableJournal
+from orchestrion.registry import IncidentKind, Incidents, Rollout, RolloutStatus
 from orchestrion.testing.openai_server import OpenAIServer
 
-from .desk import REPLY, ask, deploy, in_the_book, model, name_models, send
+from .desk import REPLY, WORKFLOW, ask, deploy, in_the_book, model, name_models, send
 
 DAYS = 14
 AFTERWARDS = 40
@@ -34,7 +35,7 @@ async def retirement(folder: Path, messages: list[dict[str, Json]]) -> dict[str,
             rollouts = oversight_of(app).rollouts
             begun = await on_trial(app)
             waited = time.monotonic() - began
-            said = (await Succession(app).standings())[0].what
+            said = await timeline(app)
 
             async def over() -> bool:
                 return (await rollouts.find(begun.id)).status is not RolloutStatus.RUNNING
@@ -54,13 +55,21 @@ async def retirement(folder: Path, messages: list[dict[str, Json]]) -> dict[str,
             "unanswered": sum(run.status not in {RunStatus.COMPLETED, RunStatus.WAITING} for run in [*ended, *later]),
             "asked_the_retiring_afterwards": len(present.requests) - asked,
             **in_the_book(folder),
-            "verdict": f"{said}; {found.verdict}",
+            "verdict": "; ".join([*said, found.verdict or ""]),
         }
 
 
 async def on_trial(app: App) -> Rollout:
     """The rollout that the platform begins by itself. Raises: TimeoutError."""
     async with asyncio.timeout(LONGEST_S):
-        while not (running := await oversight_of(app).rollouts.running()):
+        while not (running := await oversight_of(app).rollouts.running()):  # noqa: ASYNC110  another task of the app begins it
             await asyncio.sleep(0.1)
     return next(iter(running.values()))
+
+
+async def timeline(app: App) -> list[str]:
+    """What the incident tells of the workflow that messages come in for."""
+    assert isinstance(app.journal, DurableJournal)
+    incidents = Incidents(app.journal, app.clock)
+    (incident,) = [each for each in await incidents.listed(99) if each.kind is IncidentKind.RETIREMENT]
+    return [step.what for step in await incidents.steps(incident.id) if WORKFLOW in step.what]

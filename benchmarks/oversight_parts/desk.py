@@ -18,7 +18,7 @@ from orchestrion.testing.openai_server import Calls, OpenAIServer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "customer-service"
 WORKFLOW = "customer-triage"
-AT_ONCE, MOST = 20, 1_500
+AT_ONCE, MOST = 20, 3_000
 REPLY = Calls([("final_result", {"en": "We look into it.", "de": "Wir sehen nach."})])
 
 

@@ -44,6 +44,8 @@ async def retirement(folder: Path, messages: list[dict[str, Json]]) -> dict[str,
             seconds = time.monotonic() - began
             found = await rollouts.find(begun.id)
             got = [run for run in await rollouts.runs(found) if run.side == "candidate"]
+            if found.status is RolloutStatus.PROMOTED:
+                await known(app, found)
             asked = len(present.requests)
             later = await send(app, messages[:AFTERWARDS])
         return {
@@ -65,6 +67,13 @@ async def on_trial(app: App) -> Rollout:
         while not (running := await oversight_of(app).rollouts.running()):  # noqa: ASYNC110  another task of the app begins it
             await asyncio.sleep(0.1)
     return next(iter(running.values()))
+
+
+async def known(app: App, promoted: Rollout) -> None:
+    """Processes ask the store every half a second where new runs go. Raises: TimeoutError."""
+    async with asyncio.timeout(LONGEST_S):
+        while (there := await app.versions.production(WORKFLOW)) is None or there.bundle != promoted.candidate:  # noqa: ASYNC110  the store is asked
+            await asyncio.sleep(0.05)
 
 
 async def timeline(app: App) -> list[str]:

@@ -15,6 +15,7 @@ from orchestrion.testing import run_command
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FOLDERS = {
     "agent": "agents",
+    "evaluation": "evaluations",
     "playbook": "playbooks",
     "predictor": "predictors",
     "table": "tables",
@@ -65,6 +66,12 @@ WRONG: Sequence[tuple[str, str, Json, str]] = [
     ("agent", "/tools/0/http", {"endpoint": "https://example.com"}, "a tool that does two things"),
     ("agent", "/limits/turns", 0, "no turns"),
     ("agent", "/model", [], "no model"),
+    ("evaluation", "/cases", [], "no cases"),
+    ("evaluation", "/cases/runs", {}, "cases from two sources"),
+    ("evaluation", "/cases/file", None, "cases from nowhere"),
+    ("evaluation", "/scorers/cost/latency", {}, "a scorer of two kinds"),
+    ("evaluation", "/scorers/cost/cost", None, "a scorer of no kind"),
+    ("evaluation", "/scorers/refunds/policy/verdicts/refund", "allowed", "no verdict"),
     ("playbook", "/rules/0/when/sais", "refund", "a condition that is none"),
     ("playbook", "/rules/0/answer", "And an answer.", "a rule that calls and answers"),
     ("playbook", "/rules", [], "no rules"),
@@ -88,6 +95,7 @@ def test_wrong_files_do_not_fit(
     desk = EXAMPLES / "customer-service"
     path = {
         "agent": "agents/billing.yaml",
+        "evaluation": "evaluations/desk.yaml",
         "playbook": "playbooks/billing.yaml",
         "team": "teams/desk.yaml",
         "project": "orchestrion.yaml",
@@ -128,6 +136,7 @@ def test_all_are_written_into_a_folder(tmp_path: Path, monkeypatch: pytest.Monke
     written = sorted(file.name for file in Path(".orchestrion/schemas").iterdir())
     assert written == [
         "agent.json",
+        "evaluation.json",
         "playbook.json",
         "predictor.json",
         "project.json",

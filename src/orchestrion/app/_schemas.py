@@ -6,6 +6,7 @@ from pathlib import Path
 from orchestrion.agents import agent_schema, team_schema
 from orchestrion.core import Json, UserError
 from orchestrion.models import playbook_schema, predictor_schema
+from orchestrion.oversight import evaluation_schema
 from orchestrion.project import settings_schema
 from orchestrion.spec import workflow_schema
 from orchestrion.tables import table_schema
@@ -14,6 +15,7 @@ from ._rooms import open_rooms
 
 _OF_FILES: Mapping[str, Callable[[], dict[str, Json]]] = {
     "agent": agent_schema,
+    "evaluation": evaluation_schema,
     "playbook": playbook_schema,
     "predictor": predictor_schema,
     "project": settings_schema,

@@ -99,7 +99,9 @@ def validate(
 def schema(
     kind: Annotated[
         str | None,
-        typer.Argument(help="agent, playbook, predictor, project, table, team or workflow.", metavar="KIND"),
+        typer.Argument(
+            help="agent, evaluation, playbook, predictor, project, table, team or workflow.", metavar="KIND"
+        ),
     ] = None,
     folder: Annotated[
         Path | None, typer.Option("--all", help="Write all of them into a folder instead.", metavar="FOLDER")

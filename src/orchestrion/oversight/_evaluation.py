@@ -8,11 +8,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, V
 
 from orchestrion.core import Json, UserError
 from orchestrion.models import Flaw, findings_of, flaws_of
-from orchestrion.spec import Finding, Schema, Source, parse_yaml, to_json
+from orchestrion.spec import Finding, Schema, Source, editor_schema, parse_yaml, to_json
 
 BAD_EVALUATION = "bad-evaluation"
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Verdict = Literal["allow", "deny", "needs-approval", "none"]
+End = Literal["completed", "waiting", "faulted", "cancelled"]
 
 
 def _listed(value: object) -> object:
@@ -93,7 +94,9 @@ class Tools(_Part):
 class PolicyOutcome(_Part):
     """What policies said: of each action, what is right."""
 
-    verdicts: dict[str, Annotated[Sequence[Verdict], BeforeValidator(_listed)]] = Field(
+    verdicts: dict[
+        str, Annotated[Sequence[Verdict], BeforeValidator(_listed, json_schema_input_type=Verdict | list[Verdict])]
+    ] = Field(
         min_length=1,
         description="Action → `allow`, `deny`, `needs-approval` or `none` (it was not tried); or several of them.",
     )
@@ -126,7 +129,7 @@ class Judge(_Part):
     model: str = Field(min_length=1, description="A model of the settings, or a provider string.")
     rubric: str = Field(min_length=1, description="What to look at, and what each label means.")
     labels: Sequence[str] = Field(default=("good", "bad"), min_length=2)
-    good: Annotated[Sequence[str], BeforeValidator(_listed)] = Field(
+    good: Annotated[Sequence[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
         default=("good",), min_length=1, description="The labels that count."
     )
     at: str = Field(default="", description="JSON pointer into the output; all of it by default.")
@@ -152,8 +155,16 @@ class Gate(_Part):
     kappa_at_least: float | None = Field(default=None, description="Of a judge: agreement with people.")
 
 
+KINDS = (
+    "exact", "contains", "numeric", "fits", "routing", "tools", "policy", "ended", "cost", "latency", "python", "judge",
+)  # fmt: skip
+WRITTEN_KINDS = tuple("schema" if kind == "fits" else kind for kind in KINDS)
+
+
 class Scorer(_Part):
     """One way to look at a run: exactly one kind, and what must hold of it."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in WRITTEN_KINDS]})
 
     exact: Exact | None = None
     contains: Contains | None = None
@@ -162,9 +173,9 @@ class Scorer(_Part):
     routing: Routing | None = None
     tools: Tools | None = None
     policy: PolicyOutcome | None = None
-    ended: Annotated[
-        Sequence[Literal["completed", "waiting", "faulted", "cancelled"]] | None, BeforeValidator(_listed)
-    ] = Field(default=None, description="How the run ended; `waiting` is for a person.")
+    ended: Annotated[Sequence[End] | None, BeforeValidator(_listed, json_schema_input_type=End | list[End])] = Field(
+        default=None, description="How the run ended; `waiting` is for a person."
+    )
     cost: Cost | None = None
     latency: Latency | None = None
     python: PythonScorer | None = None
@@ -191,13 +202,8 @@ class Scorer(_Part):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if sum(getattr(self, name) is not None for name in KINDS) != 1:
-            raise ValueError(f"A scorer has exactly one of {', '.join('schema' if k == 'fits' else k for k in KINDS)}")
+            raise ValueError(f"A scorer has exactly one of {', '.join(WRITTEN_KINDS)}")
         return self
-
-
-KINDS = (
-    "exact", "contains", "numeric", "fits", "routing", "tools", "policy", "ended", "cost", "latency", "python", "judge",
-)  # fmt: skip
 
 
 class FromRuns(_Part):
@@ -227,8 +233,13 @@ class FromCorrections(_Part):
     limit: int = Field(default=200, ge=1, le=10_000)
 
 
+SOURCES = ("file", "input", "runs", "people", "corrections")
+
+
 class Cases(_Part):
     """Where cases come from: one of `file`, `input`, `runs`, `people` and `corrections`."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [source]} for source in SOURCES]})
 
     file: str | None = Field(
         default=None, min_length=1, description=".csv or .jsonl, relative to the project's folder."
@@ -253,7 +264,7 @@ class Cases(_Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if len({"file", "input", "runs", "people", "corrections"} & self.model_fields_set) != 1:
+        if len(self.model_fields_set.intersection(SOURCES)) != 1:
             raise ValueError("Cases come from one of `file`, `input`, `runs`, `people` and `corrections`")
         return self
 
@@ -265,7 +276,11 @@ class Evaluation(_Part):
 
     title: str = ""
     workflow: str = Field(min_length=1, description="Of which workflow.")
-    cases: Annotated[Sequence[Cases], BeforeValidator(_listed), Field(min_length=1)]
+    cases: Annotated[
+        Sequence[Cases],
+        BeforeValidator(_listed, json_schema_input_type=Cases | Annotated[list[Cases], Field(min_length=1)]),
+        Field(min_length=1),
+    ]
     mocks: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue],
         description="By task, or `task/tool`: answers in place of the outside, as in a file of mocks.",
@@ -328,4 +343,4 @@ def _flaws(evaluation: Evaluation) -> Sequence[Flaw]:
 
 def evaluation_schema() -> dict[str, Json]:
     """JSON Schema of an evaluation file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Evaluation.model_json_schema(by_alias=True)}
+    return editor_schema(Evaluation)

@@ -37,7 +37,7 @@ Plays = Mapping[str, Played]
 class Parsed(HTMLParser):
     """What a browser would make of the page: elements with attributes, and text."""
 
-    void = frozenset({"meta", "line", "br"})
+    void = frozenset({"meta", "br"})
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -56,6 +56,9 @@ class Evaluated:
     gathered: Gathered
     seen: Sequence[Observation]
     scores: Mapping[str, Sequence[Score]]
+    """Scorer → what it says of each case."""
+    theirs: Mapping[str, Sequence[Score]] | None
+    """The same of the other version."""
     rows: Sequence[Row]
     reused: int
     """Cases that were known from before."""
@@ -153,6 +156,7 @@ async def evaluate(
             gathered=gathered,
             seen=seen,
             scores=scores,
+            theirs=theirs,
             rows=summarise(file.evaluation.scorers, scores, theirs),
             reused=trial.reused,
         )

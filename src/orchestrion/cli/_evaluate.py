@@ -6,10 +6,11 @@ from pathlib import Path
 from rich.table import Table
 
 from orchestrion.app import Evaluated, Tell, evaluate
-from orchestrion.core import Json
-from orchestrion.oversight import Estimate, Row
+from orchestrion.core import Json, SystemClock
 from orchestrion.registry import short
 
+from ._measured import agreement_of, count_of, difference_of, interval_of, value_of
+from ._page import write_page
 from ._terminal import COMPLETED, FAULTED, err, execute, out, print_json, user_name
 
 WORST = 10
@@ -21,6 +22,7 @@ def evaluate_version(
     against: str | None,
     *,
     fresh: bool,
+    html: Path | None,
     project: Path,
     user: str | None,
     as_json: bool,
@@ -33,6 +35,11 @@ def evaluate_version(
             print_json(_json(found))
         else:
             _tell(found)
+        if html is not None:
+            from ._evaluation_page import evaluation_page
+
+            write_page(html, evaluation_page(found, SystemClock().now()))
+            err.print(f"The page: {str(html)!r}", markup=False)
         return COMPLETED if found.passed else FAULTED
 
     execute(work, as_json=as_json)
@@ -75,23 +82,18 @@ def _tell(found: Evaluated) -> None:
     out.print(f"{title}: {found.bundle.workflow} {short(found.bundle.digest)}{versus}", markup=False)
     table = Table(box=None, pad_edge=False)
     for column in ("", "scorer", "value", "95 % interval", "cases"):
-        table.add_column(column, no_wrap=column != "scorer", overflow="fold")
+        table.add_column(column, no_wrap=column != "95 % interval", overflow="fold")
     if found.against:
-        table.add_column("difference", no_wrap=True)
-        table.add_column("better, worse", no_wrap=True)
+        table.add_column("difference")
+        table.add_column("better, worse")
     for row in found.rows:
         sign = "[red]✗[/]" if row.failures else "[green]✓[/]"
-        more = [_difference(row), f"{row.gained}, {row.lost}"] if found.against else []
-        table.add_row(sign, row.name, _value(row), _interval(row.estimate, row), _count(row), *more)
+        more = [difference_of(row), f"{row.gained}, {row.lost}"] if found.against else []
+        table.add_row(sign, row.name, value_of(row), interval_of(row.estimate, row), count_of(row), *more)
     out.print(table)
     for row in found.rows:
         if row.agreement is not None:
-            kappa = row.agreement.kappa
-            said = f"kappa {kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f})" if kappa else "kappa is not defined"
-            same = row.agreement.same
-            out.print(
-                f"  {row.name} agrees with people in {same.value:.1%} of {same.count:,} cases, {said}", markup=False
-            )
+            out.print(f"  {agreement_of(row, row.agreement)}", markup=False)
         for failure in row.failures:
             out.print(f"  {row.name} is below the gate: {failure}", markup=False)
     _tell_worst(found)
@@ -115,25 +117,3 @@ def _tell_worst(found: Evaluated) -> None:
         out.print(f"  {line}", markup=False, soft_wrap=True)
     if len(wrong) > WORST:
         out.print(f"  … and {len(wrong) - WORST:,} more that are wrong: --json lists all")
-
-
-def _number(value: float, row: Row) -> str:
-    return f"{value:.1%}" if row.is_share else f"{value:.4g}"
-
-
-def _value(row: Row) -> str:
-    return _number(row.estimate.value, row) if row.estimate else "–"
-
-
-def _interval(estimate: Estimate | None, row: Row) -> str:
-    return f"{_number(estimate.low, row)} to {_number(estimate.high, row)}" if estimate else "nothing to score"
-
-
-def _count(row: Row) -> str:
-    count = row.estimate.count if row.estimate else 0
-    return f"{count:,}" + (f", {row.left_out:,} left out" if row.left_out else "")
-
-
-def _difference(row: Row) -> str:
-    found = row.difference
-    return f"{_number(found.value, row)} ({_interval(found, row)})" if found else "–"

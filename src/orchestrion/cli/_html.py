@@ -1,15 +1,13 @@
 """A run as one page that needs nothing else: no network, no script, readable by whoever it is sent to."""
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 
 from orchestrion import __version__
 from orchestrion.core import Entry, Run, canonical
 
 from ._cards import await_, cards, sentence, trouble, value_block
-from ._markup import Html, document, stylesheet, tag
+from ._markup import Html, tag
+from ._page import whole_page
 from ._phrases import counted, entity, lasting, moment, price
 from ._reasons import given_by
 from ._step import Step, Story
@@ -31,38 +29,17 @@ _RUN_SIGNS: Mapping[str, tuple[str, str]] = {
 
 def page(told: Story, run: Run, entries: Sequence[Entry]) -> str:
     """The whole story as HTML. Data is shown as recorded, personal data included: it is the operator's own record."""
-    css = files(__package__ or "orchestrion.cli").joinpath("_page.css").read_text(encoding="utf-8")
     anchors = {step.key: f"step-{number}" for number, step in enumerate(told.every(), start=1)}
-    body = tag(
-        "body",
-        tag(
-            "main",
-            _head(told),
-            _needed(told),
-            _stopped(told),
-            waterfall(told, anchors),
-            tag("section", tag("h2", "Step by step"), cards(told, anchors)),
-            _ends(told),
-            _record(entries),
-            _foot(told, run),
-        ),
-    )
-    return document(_meta(told, css), body)
-
-
-def _meta(told: Story, css: str) -> Html:
-    """No source of anything is allowed but this very style sheet."""
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    allowed = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=allowed),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="robots", content="noindex"),
-        tag("title", f"{told.title}: {told.status}"),
-        stylesheet(css),
+    return whole_page(
+        f"{told.title}: {told.status}",
+        _head(told),
+        _needed(told),
+        _stopped(told),
+        waterfall(told, anchors),
+        tag("section", tag("h2", "Step by step"), cards(told, anchors)),
+        _ends(told),
+        _record(entries),
+        _foot(told, run),
     )
 
 

@@ -1,5 +1,6 @@
 """Commands about versions of workflows: what they are made of, which one new runs get, and which are on trial."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -193,6 +194,9 @@ def evaluate(
         str | None, typer.Option("--against", help="Compare with this version, case by case.", metavar="VERSION")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Try again what is known from before.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write one self-contained page as well.", metavar="FILE")
+    ] = None,
     user: As = None,
     project: Project = HERE,
     as_json: Json = False,
@@ -203,7 +207,7 @@ def evaluate(
     """
     from ._evaluate import evaluate_version
 
-    evaluate_version(name, version, against, fresh=fresh, project=project, user=user, as_json=as_json)
+    evaluate_version(name, version, against, fresh=fresh, html=html, project=project, user=user, as_json=as_json)
 
 
 def replay(

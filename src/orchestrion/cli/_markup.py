@@ -5,7 +5,7 @@ from html import escape
 
 from ._phrases import printable
 
-_VOID = frozenset({"meta", "line", "br"})
+_VOID = frozenset({"meta", "br"})
 
 
 @dataclass(frozen=True, slots=True)

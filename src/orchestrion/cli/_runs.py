@@ -12,6 +12,7 @@ from orchestrion.project import Project
 from orchestrion.spec import Document, read
 
 from ._html import page
+from ._page import write_page
 from ._said import feedback_of, in_words
 from ._story import story
 from ._team_step import engagements
@@ -190,12 +191,7 @@ def _write_page(
 ) -> Path:
     folder = Project.load(project).root / ".orchestrion" / "pages"
     path = output or folder / f"{run.workflow}-{run.id}.html"
-    text = page(story(run, entries, requests, document), run, entries)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError("unwritable-file", f"{str(path)!r} cannot be written: {error.strerror}.") from None
+    write_page(path, page(story(run, entries, requests, document), run, entries))
     return path
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -15,8 +16,9 @@ from orchestrion.cli._markup import Html, stylesheet, tag
 from orchestrion.cli._step import Step, Story
 from orchestrion.cli._story import story
 from orchestrion.cli._waterfall import Scale
-from orchestrion.core import Entry, Json, Request, Run
+from orchestrion.core import Entry, Json, Request, Run, dump
 from orchestrion.spec import Document
+from orchestrion.testing import run_command
 
 EVIL = (
     "</script></pre></style><img src=x onerror=alert(1)><script>alert(2)</script>\" onload='alert(3)' \u202e\x00&amp;"
@@ -205,3 +207,96 @@ def test_markup_escapes_text_and_attributes() -> None:
     assert made == Html('<p class="x&quot;&gt;&lt;i&gt;">a &lt; b &amp; &quot;c&quot;<b>d</b></p>')
     with pytest.raises(ValueError, match="end tag"):
         stylesheet("</style>")
+
+
+# --- evaluations ---
+
+ECHO = "document: { dsl: 1.0.3, namespace: test, name: echo, version: 1.0.0 }\ndo:\n  - say: { set: { reply: '${ .text }' } }\n"
+SCORERS = """
+workflow: echo
+cases: [{ file: cases.jsonl }]
+scorers:
+  kind: { exact: { at: /reply, truth: reply }, gate: { at_least: 0.9 } }
+  polite: { contains: { at: /reply, value: please } }
+  pace: { latency: {} }
+"""
+
+
+def write_evaluation(folder: Path, texts: Sequence[str]) -> None:
+    """Each text is given back as it is; right is the same text, once it says please."""
+    rows = [dump({"text": text, "reply": f"{text} please"}) for text in texts]
+    for name, text in {
+        "orchestrion.yaml": "batches: { echo: { map: { text: text } } }\n",
+        "workflows/echo.yaml": ECHO,
+        "evaluations/manners.yaml": SCORERS,
+        "cases.jsonl": "".join(f"{row}\n" for row in rows),
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def evaluated(folder: Path, *arguments: str) -> tuple[str, Parsed]:
+    """The page of the project's evaluation."""
+    file = folder / "sent" / "manners.html"
+    result = run_command("evaluate", "--project", str(folder), "--html", str(file), *arguments)
+    assert (result.code, str(file) in result.err) == (1, True), result
+    text = file.read_text(encoding="utf-8")
+    return text, Parsed(text)
+
+
+def test_an_evaluation_is_a_page_with_wrong_cases_and_intervals(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, ["hello", "bye"])
+    _, found = evaluated(tmp_path)
+    assert found.open == []
+    for words in (
+        "manners ✗ below the gate",
+        "kind is below the gate: at_least 0.9: it is 0",
+        "✗ kind exact 0.0% 0.0% to 65.8% 2",
+        "What is wrong: 2 cases of 2",
+        "1 cases.jsonl:1 completed after",
+        'Input { "text": "hello" } Expected { "kind": "hello please", "polite": "please" } Got { "reply": "hello" }',
+    ):
+        assert words in found.text
+    bars = [given["aria-label"] for name, given in found.elements if name == "svg"]
+    assert bars[:2] == ["kind: 0.0%, 0.0% to 65.8%", "polite: 0.0%, 0.0% to 65.8%"]
+    drawn = [given["x1"] for name, given in found.elements if name == "line"][:3]
+    assert drawn == ["86.80%", "4.00%", "4.00%"], "what the gate asks for, the interval and the value"
+
+
+def test_an_evaluation_beside_another_shows_what_got_worse_first(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, ["hello", "bye"])
+    flow, file = tmp_path / "workflows/echo.yaml", tmp_path / "evaluations/manners.yaml"
+    flow.write_text(ECHO.replace(".text", '.text | if . == "bye" then "bye please" else . end'))
+    assert run_command("deploy", "echo", "--project", str(tmp_path)).code == 0
+    flow.write_text(ECHO)
+    file.write_text(SCORERS.replace("  polite:", "  sure:"))
+    _, found = evaluated(tmp_path, "--against", "production")
+    assert "1 cases.jsonl:2 right in the other version" in found.text
+    assert "2 cases.jsonl:1 completed" in found.text
+    assert "-50.0%" in found.text
+    assert "kind, difference" in " ".join(given.get("aria-label") or "" for _, given in found.elements)
+
+
+def test_cases_of_an_evaluation_are_inert(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, ["hello"])
+    _, clean = evaluated(tmp_path)
+    write_evaluation(tmp_path, [EVIL])
+    text, found = evaluated(tmp_path)
+    assert {name for name, _ in found.elements} == {name for name, _ in clean.elements}
+    assert {name for _, given in found.elements for name in given} == {
+        name for _, given in clean.elements for name in given
+    }
+    assert "<img src=x onerror=alert(1)>" in found.text, "it is there to be read"
+    assert not {"<img", "\u202e", "\x00", "url(", "@import"} & set(re.findall(r"<img|\u202e|\x00|url\(|@import", text))
+
+
+def test_many_wrong_cases_are_cut_and_a_page_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, [f"text {number}" for number in range(203)])
+    _, found = evaluated(tmp_path)
+    assert "and 3 more: orchestrion evaluate manners --json lists all." in found.text
+    assert "200 cases.jsonl:200" in found.text
+    assert "201 cases.jsonl:201" not in found.text
+    result = run_command(
+        "evaluate", "--project", str(tmp_path), "--html", str(tmp_path / "orchestrion.yaml" / "a.html")
+    )
+    assert (result.code, "unwritable-file" in result.said) == (2, True)

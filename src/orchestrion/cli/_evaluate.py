@@ -39,7 +39,7 @@ def evaluate_version(
             from ._evaluation_page import evaluation_page
 
             write_page(html, evaluation_page(found, SystemClock().now()))
-            err.print(f"The page: {str(html)!r}", markup=False)
+            err.print(f"The page: {str(html)!r}", markup=False, soft_wrap=True)
         return COMPLETED if found.passed else FAULTED
 
     execute(work, as_json=as_json)

@@ -134,7 +134,7 @@ async def test_decisions_on_approvals_are_cases_and_are_given_again(tmp_path: Pa
         write(tmp_path, server.address, orders=ORDERS)
         async with open_app(tmp_path) as app:
             paid = await run(app, "order", {"cents": 100}, "approved")
-            refused = await run(app, "order", {"cents": 900}, "denied")
+            refused = await run(app, "order", {"cents": 900}, "rejected")
             open_ = await run(app, "order", {"cents": 5})
         statuses = [each.status for each in (paid, refused, open_)]
         assert statuses == [RunStatus.COMPLETED, RunStatus.FAULTED, RunStatus.WAITING]
@@ -147,7 +147,7 @@ async def test_decisions_on_approvals_are_cases_and_are_given_again(tmp_path: Pa
         (f"run {paid.id}, charge", True),
     ], "the one that nobody decided is none"
     said = [cast("Mapping[str, Json]", each.truth) for each in found.gathered.cases]
-    assert [(each["verdict"], each["by"]) for each in said] == [("denied", "lea"), ("approved", "lea")]
+    assert [(each["verdict"], each["by"]) for each in said] == [("rejected", "lea"), ("approved", "lea")]
     assert [each.status for each in found.seen] == ["faulted", "completed"]
     assert (values(found, "paid"), values(found, "asked")) == ([None, 1.0], [1.0, 1.0]), "a refused order gave nothing"
 

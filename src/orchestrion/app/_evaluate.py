@@ -38,7 +38,7 @@ from ._records import records_of
 from ._release import resolve
 from ._results import Results
 from ._rooms import open_rooms
-from ._scorers import load_scorer, score_by
+from ._scorers import load_scorer, require_scorer, score_by
 from ._together import together
 from ._workflows import input_labels, require_input
 
@@ -111,6 +111,12 @@ def _unknown(file: EvaluationFile, project: Project, checked: Checked) -> list[F
                 message = f"{document.id} has no task {task!r}."
                 hint = f"There are: {', '.join(sorted(tasks))}."
                 found.append(finding_at(source, place, "unknown-task", message, hint=hint))
+        if scorer.python is not None:
+            try:
+                require_scorer(scorer.python)
+            except UserError as error:
+                place = f"/scorers/{name}/python/name"
+                found.append(finding_at(source, place, error.code, error.message, hint=error.hint))
     several = isinstance(source.at("/cases"), list | tuple)
     places = [f"/cases/{index}" if several else "/cases" for index in range(len(evaluation.cases))]
     for place, each in zip(places, evaluation.cases, strict=True):

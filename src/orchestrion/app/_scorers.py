@@ -1,5 +1,6 @@
 """Scorers of installed packages, by entry points of the group `orchestrion.scorers`."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import entry_points
@@ -16,6 +17,17 @@ Judgement = Callable[..., object]
 
 def load_scorer(named: PythonScorer) -> Judgement:
     """The function of this name. Raises: UserError `unknown-scorer`, `scorer-clash`, `broken-scorer`."""
+    require_scorer(named)
+    (found,) = entry_points(group=GROUP, name=named.name)
+    try:
+        return cast("Judgement", found.load())
+    except Exception as error:  # importing runs code of the package
+        why = f"{type(error).__name__}: {error}"
+        raise UserError("broken-scorer", f"The scorer {named.name!r} cannot be loaded. {why}") from error
+
+
+def require_scorer(named: PythonScorer) -> None:
+    """One package offers it; nothing is imported. Raises: UserError `unknown-scorer`, `scorer-clash`."""
     known = entry_points(group=GROUP)
     found = [each for each in known if each.name == named.name]
     if not found:
@@ -27,11 +39,6 @@ def load_scorer(named: PythonScorer) -> Judgement:
         )
     if len(found) > 1:
         raise UserError("scorer-clash", f"Several packages offer a scorer {named.name!r}.", hint="Remove one of them.")
-    try:
-        return cast("Judgement", found[0].load())
-    except Exception as error:  # importing runs code of the package
-        why = f"{type(error).__name__}: {error}"
-        raise UserError("broken-scorer", f"The scorer {named.name!r} cannot be loaded. {why}") from error
 
 
 def score_by(judgement: Judgement, named: PythonScorer, case: Case, seen: Observation) -> Score:
@@ -48,7 +55,7 @@ def score_by(judgement: Judgement, named: PythonScorer, case: Case, seen: Observ
         said, why = answer.get("value"), str(answer.get("why") or "")
     if said is None:
         return Score(value=None, why=why or "it says nothing of this case")
-    if not isinstance(said, int | float):
+    if not isinstance(said, int | float) or not math.isfinite(said):
         raise UserError(
             "broken-scorer",
             f"The scorer {named.name!r} gave {said!r} at {case.name}.",

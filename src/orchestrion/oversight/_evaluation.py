@@ -1,6 +1,6 @@
 """Evaluation files: text in, an evaluation and findings out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, cast
 
@@ -14,10 +14,14 @@ BAD_EVALUATION = "bad-evaluation"
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Verdict = Literal["allow", "deny", "needs-approval", "none"]
 End = Literal["completed", "waiting", "faulted", "cancelled"]
+Ended = Literal[End, "pending", "running", "diverged"]
 
 
 def _listed(value: object) -> object:
     return cast("object", value) if isinstance(value, list | tuple) else [value]
+
+
+OneOrMore = Annotated[Sequence[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 
 
 class _Part(BaseModel):
@@ -81,13 +85,13 @@ class Routing(Expected):
 class Tools(_Part):
     """Which tools and functions were called."""
 
-    used: Sequence[str] = Field(default=(), description="These, each at least once.")
+    used: OneOrMore = Field(default=(), description="These, each at least once.")
     truth: str | None = Field(default=None, min_length=1, description="In place of `used`: what the case says.")
-    never: Sequence[str] = Field(default=(), description="None of these.")
+    never: OneOrMore = Field(default=(), description="None of these.")
     in_order: bool = Field(default=False, description="In the order of `used`; others may come between.")
     arguments: dict[str, dict[str, JsonValue]] = Field(
         default_factory=dict[str, dict[str, JsonValue]],
-        description="Tool → arguments that one of its calls must have; others may be there.",
+        description="Tool → arguments that one of its calls must have, if it is called; others may be there.",
     )
 
 
@@ -129,9 +133,7 @@ class Judge(_Part):
     model: str = Field(min_length=1, description="A model of the settings, or a provider string.")
     rubric: str = Field(min_length=1, description="What to look at, and what each label means.")
     labels: Sequence[str] = Field(default=("good", "bad"), min_length=2)
-    good: Annotated[Sequence[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
-        default=("good",), min_length=1, description="The labels that count."
-    )
+    good: OneOrMore = Field(default=("good",), min_length=1, description="The labels that count.")
     at: str = Field(default="", description="JSON pointer into the output; all of it by default.")
     person: str | None = Field(
         default=None,
@@ -174,7 +176,7 @@ class Scorer(_Part):
     tools: Tools | None = None
     policy: PolicyOutcome | None = None
     ended: Annotated[Sequence[End] | None, BeforeValidator(_listed, json_schema_input_type=End | list[End])] = Field(
-        default=None, description="How the run ended; `waiting` is for a person."
+        default=None, min_length=1, description="How the run ended; `waiting` is for a person."
     )
     cost: Cost | None = None
     latency: Latency | None = None
@@ -196,8 +198,9 @@ class Scorer(_Part):
     @property
     def less_is_better(self) -> bool:
         """Whether it is a number of which less is better."""
-        bounded = (self.cost and self.cost.most_usd) or (self.latency and self.latency.most_s)
-        return (self.cost is not None or self.latency is not None) and bounded is None
+        if self.cost is not None:
+            return self.cost.most_usd is None
+        return self.latency is not None and self.latency.most_s is None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -209,7 +212,9 @@ class Scorer(_Part):
 class FromRuns(_Part):
     """Past runs of the workflow, newest first. Their output is the truth: `/output/…`, and `/status`."""
 
-    status: Sequence[str] = Field(default=("completed",), min_length=1)
+    status: Annotated[
+        Sequence[Ended], BeforeValidator(_listed, json_schema_input_type=Ended | list[Ended]), Field(min_length=1)
+    ] = ("completed",)
     days: float | None = Field(default=None, gt=0, description="Only of so many days.")
     limit: int = Field(default=200, ge=1, le=10_000)
 
@@ -264,7 +269,8 @@ class Cases(_Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if len(self.model_fields_set.intersection(SOURCES)) != 1:
+        written = self.model_fields_set.intersection(SOURCES)
+        if len(written) != 1 or (written != {"input"} and getattr(self, *written) is None):
             raise ValueError("Cases come from one of `file`, `input`, `runs`, `people` and `corrections`")
         return self
 
@@ -309,36 +315,86 @@ def read_evaluation(text: str | bytes, *, file: str, name: str) -> tuple[Evaluat
     if not isinstance(value, Mapping):
         flaws = [Flaw("", "An evaluation is an object with `workflow`, `cases` and `scorers`.")]
         return None, findings_of(source, flaws, BAD_EVALUATION)
+    is_alone = isinstance(value.get("cases"), Mapping)
+    several: Json = {**value, "cases": [value.get("cases")]} if is_alone else value
     try:
-        evaluation = Evaluation.model_validate(value)
+        evaluation = Evaluation.model_validate(several)
     except ValidationError as error:
-        return None, findings_of(source, [_plain(flaw) for flaw in flaws_of(error, value)], BAD_EVALUATION)
+        flaws = [_plain(flaw, is_alone=is_alone) for flaw in flaws_of(error, several)]
+        return None, findings_of(source, flaws, BAD_EVALUATION)
     flaws = list(_flaws(evaluation))
     if flaws:
         return None, findings_of(source, flaws, BAD_EVALUATION)
     return EvaluationFile(name=name, evaluation=evaluation, source=source), []
 
 
-def _plain(flaw: Flaw) -> Flaw:
-    return Flaw(flaw.pointer, flaw.message.removeprefix("Value error, "), flaw.hint, key=flaw.key)
+def _plain(flaw: Flaw, *, is_alone: bool) -> Flaw:
+    """As it stands in the file, where one source of cases needs no list."""
+    pointer = flaw.pointer.replace("/cases/0", "/cases", 1) if is_alone else flaw.pointer
+    return Flaw(pointer, flaw.message.removeprefix("Value error, "), flaw.hint, key=flaw.key)
 
 
-def _flaws(evaluation: Evaluation) -> Sequence[Flaw]:
-    found: list[Flaw] = []
+def _flaws(evaluation: Evaluation) -> Iterator[Flaw]:
     for name, scorer in evaluation.scorers.items():
-        at = f"/scorers/{name}"
-        if scorer.fits is not None:
-            try:
-                Schema(cast("Json", scorer.fits.document))
-            except UserError as error:
-                found.append(Flaw(f"{at}/schema/document", error.message, error.hint))
-        if scorer.judge is not None and (strange := set(scorer.judge.good) - set(scorer.judge.labels)):
-            message = f"{min(strange)!r} is none of the labels."
-            found.append(Flaw(f"{at}/judge/good", message, f"There are: {', '.join(scorer.judge.labels)}."))
-        if scorer.gate.kappa_at_least is not None and (scorer.judge is None or scorer.judge.person is None):
-            message = "Agreement is measured of a judge where cases say how a person labelled them."
-            found.append(Flaw(f"{at}/gate/kappa_at_least", message, "Add `judge.person`."))
-    return found
+        place = f"/scorers/{name}"
+        yield from _pointer_flaws(scorer, place)
+        yield from _value_flaws(scorer, place)
+        yield from _tool_flaws(scorer, place)
+        yield from _judge_flaws(scorer, place)
+
+
+def _pointer_flaws(scorer: Scorer, place: str) -> Iterator[Flaw]:
+    pointer = cast("str", getattr(getattr(scorer, scorer.kind), "at", ""))
+    if pointer and not pointer.startswith("/"):
+        kind = "schema" if scorer.kind == "fits" else scorer.kind
+        yield Flaw(f"{place}/{kind}/at", f"{pointer!r} is no JSON pointer.", f"It begins with a slash: '/{pointer}'.")
+
+
+def _value_flaws(scorer: Scorer, place: str) -> Iterator[Flaw]:
+    """Values that no run can give."""
+    if scorer.fits is not None:
+        try:
+            Schema(cast("Json", scorer.fits.document))
+        except UserError as error:
+            yield Flaw(f"{place}/schema/document", error.message, error.hint)
+    if scorer.numeric is not None and scorer.numeric.truth is None and _is_no_number(scorer.numeric.value):
+        yield Flaw(f"{place}/numeric/value", f"{scorer.numeric.value!r} is no number.", "Texts have `exact`.")
+    routing = scorer.routing
+    if routing is not None and routing.truth is None and routing.value not in [None, "", *routing.ways]:
+        message = f"{routing.value!r} is none of the ways."
+        yield Flaw(f"{place}/routing/value", message, f"There are: {', '.join(routing.ways)}.")
+
+
+def _is_no_number(value: JsonValue) -> bool:
+    """Nothing may be right as well."""
+    if isinstance(value, str):
+        try:
+            float(value or 0)
+        except ValueError:
+            return True
+        return False
+    return value is not None and (isinstance(value, bool) or not isinstance(value, int | float))
+
+
+def _tool_flaws(scorer: Scorer, place: str) -> Iterator[Flaw]:
+    tools, place = scorer.tools, f"{place}/tools"
+    if tools is None:
+        return
+    if not (tools.used or tools.truth or tools.never or tools.arguments):
+        yield Flaw(place, "It asks for nothing, so every run would be right.", "Say `used`, `never` or `arguments`.")
+    elif tools.used and tools.truth:
+        yield Flaw(f"{place}/truth", "`used` says already which tools.", "Remove one of them.")
+    elif tools.in_order and not (tools.used or tools.truth):
+        yield Flaw(f"{place}/in_order", "An order of nothing.", "Say which tools with `used` or `truth`.")
+
+
+def _judge_flaws(scorer: Scorer, place: str) -> Iterator[Flaw]:
+    if scorer.judge is not None and (strange := set(scorer.judge.good) - set(scorer.judge.labels)):
+        message = f"{min(strange)!r} is none of the labels."
+        yield Flaw(f"{place}/judge/good", message, f"There are: {', '.join(scorer.judge.labels)}.")
+    if scorer.gate.kappa_at_least is not None and (scorer.judge is None or scorer.judge.person is None):
+        message = "Agreement is measured of a judge where cases say how a person labelled them."
+        yield Flaw(f"{place}/gate/kappa_at_least", message, "Add `judge.person`.")
 
 
 def evaluation_schema() -> dict[str, Json]:

@@ -14,12 +14,12 @@ class Packages:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def install(self, name: str, code: str, entry_points: str) -> None:
-        """A package of version 1.2 that is one module. `entry_points` are lines of the group `orchestrion.functions`."""
+    def install(self, name: str, code: str, entry_points: str, group: str = "orchestrion.functions") -> None:
+        """A package of version 1.2 that is one module. `entry_points` are lines of the `group`."""
         info = self.folder / f"{name}-1.2.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8")
-        (info / "entry_points.txt").write_text(f"[orchestrion.functions]\n{dedent(entry_points)}", encoding="utf-8")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{dedent(entry_points)}", encoding="utf-8")
         (self.folder / f"{name}.py").write_text(dedent(code), encoding="utf-8")
         importlib.invalidate_caches()
 

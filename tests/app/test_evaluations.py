@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
+import psycopg
 import pytest
 
 from orchestrion.testing import Result, run_command
@@ -61,6 +62,40 @@ def test_killed_in_the_middle_it_goes_on_and_gives_the_same(desk: Path) -> None:
     with closing(sqlite3.connect(desk / "data" / "bank.db")) as bank:
         done = bank.execute("select (select count(*) from refunds) + (select count(*) from letters)").fetchone()
     assert done == (0,), "nothing was paid or posted"
+
+
+def kept_in(url: str) -> int:
+    try:
+        with psycopg.connect(url) as store:
+            row = store.execute("select count(*) from results").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return 0
+    return cast("int", row[0]) if row else 0
+
+
+def test_killed_in_the_middle_it_goes_on_with_what_postgresql_keeps(desk: Path, postgresql: str) -> None:
+    settings, file = desk / "orchestrion.yaml", desk / "evaluations" / "desk.yaml"
+    settings.write_text(f"{settings.read_text()}\nstore: {postgresql}\n")
+    file.write_text(file.read_text().replace("messages.csv }", "messages.csv, limit: 40 }"))
+    command = [sys.executable, "-m", "orchestrion", "evaluate", "desk", "--json"]
+    process = subprocess.Popen(command, cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while kept_in(postgresql) < 5:
+        try:
+            pytest.fail(f"the evaluation ended by itself with {process.wait(timeout=0.05)}")
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    process.wait()
+    before = kept_in(postgresql)
+
+    _, told = evaluate(desk)
+    _, again = evaluate(desk)
+
+    cases = len(told["cases"])
+    assert before < cases
+    assert (told["known_before"], again["known_before"], kept_in(postgresql)) == (before, cases, cases)
+    assert (again["rows"], again["cases"]) == (told["rows"], told["cases"])
+    assert not (desk / ".orchestrion" / "orchestrion.db").exists()
 
 
 def test_a_worse_version_is_below_the_gate(desk: Path) -> None:

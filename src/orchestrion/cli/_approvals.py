@@ -9,7 +9,7 @@ from rich.text import Text
 
 from orchestrion.core import Answer, Datum, Json, Request, RequestStatus, SystemClock, UserError, Verdict, iso
 
-from ._runs import journal_of, request_json
+from ._runs import journal_of
 from ._terminal import err, execute, out, print_json, read_value, user_name
 
 
@@ -21,7 +21,7 @@ def list_requests(limit: int, *, everything: bool, project: Path, as_json: bool)
             asked = await journal.requests(status=status, limit=limit + 1) if journal else ()
         found = asked[:limit]
         if as_json:
-            print_json([request_json(request) for request in found])
+            print_json([request.to_json() for request in found])
         elif found:
             out.print(_table(found))
             if len(asked) > limit:
@@ -72,7 +72,7 @@ def show_request(fragment: str, *, project: Path, as_json: bool) -> None:
     async def work() -> int:
         request = await _required(project, fragment)
         if as_json:
-            print_json(request_json(request))
+            print_json(request.to_json())
             return 0
         question = request.question
         out.print(f"[bold]{question.kind}[/] {request.id}  [dim]run {request.run_id}[/]")

@@ -136,7 +136,7 @@ def _whole(run: Run, entries: Sequence[Entry], requests: Sequence[Request]) -> d
         "input": run.input,
         "versions": run.versions,
         "entries": [_entry_json(entry) for entry in entries],
-        "requests": [request_json(request) for request in requests],
+        "requests": [request.to_json() for request in requests],
     }
 
 
@@ -158,26 +158,6 @@ def _entry_json(entry: Entry) -> dict[str, Json]:
         "subject": entry.subject,
         "started_at": iso(entry.started_at) if entry.started_at else None,
         "ended_at": iso(entry.ended_at) if entry.ended_at else None,
-    }
-
-
-def request_json(request: Request) -> dict[str, Json]:
-    """A request as scripts see it."""
-    question, answer = request.question, request.answer
-    return {
-        "id": request.id,
-        "run": request.run_id,
-        "task": request.task,
-        "kind": question.kind,
-        "title": question.title,
-        "role": question.role,
-        "user": question.user,
-        "show": question.show.value,
-        "form": question.form,
-        "status": request.status,
-        "answer": answer.to_json() if answer else None,
-        "created_at": iso(request.created_at),
-        "expires_at": iso(request.expires_at) if request.expires_at else None,
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
+from ._clock import iso
 from ._effects import Answer, Question
 from ._events import EventLog, Publish, Subscribe, Took, Unsubscribe
 from ._json import Json
@@ -216,6 +217,25 @@ class Request:
     answer: Answer | None = None
     created_at: float
     expires_at: float | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """As scripts see it, times in ISO 8601."""
+        question, answer = self.question, self.answer
+        return {
+            "id": self.id,
+            "run": self.run_id,
+            "task": self.task,
+            "kind": question.kind,
+            "title": question.title,
+            "role": question.role,
+            "user": question.user,
+            "show": question.show.value,
+            "form": question.form,
+            "status": self.status.value,
+            "answer": answer.to_json() if answer else None,
+            "created_at": iso(self.created_at),
+            "expires_at": iso(self.expires_at) if self.expires_at is not None else None,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

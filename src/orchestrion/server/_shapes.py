@@ -390,23 +390,7 @@ def entry_whole(place: int, entry: Entry) -> dict[str, Json]:
 
 def approval(request: Request) -> dict[str, Json]:
     """`Approval` as JSON."""
-    question, answer = request.question, request.answer
-    return {
-        "id": request.id,
-        "run": request.run_id,
-        "task": request.task,
-        "kind": question.kind,
-        "title": question.title,
-        "role": question.role,
-        "user": question.user,
-        "show": question.show.value,
-        "form": question.form,
-        "binding": question.binding,
-        "status": request.status.value,
-        "answer": answer.to_json() if answer else None,
-        "created_at": iso(request.created_at),
-        "expires_at": _time(request.expires_at),
-    }
+    return {**request.to_json(), "binding": request.question.binding}
 
 
 def _time(at: float | None) -> str | None:

@@ -33,10 +33,11 @@ from orchestrion.spec import Document
 from ._capture import capture
 from ._feed import Feed
 from ._journals import Mode, StandBy, open_journal
+from ._looking import look_after
 from ._project import Checked
-from ._rollouts import Oversight, stopped
+from ._rollouts import Oversight
 from ._rooms import Rooms, open_rooms, outside_of
-from ._shadows import Shadows, over
+from ._shadows import Shadows
 from ._telemetry import observing
 from ._triggers import Triggers
 from ._versions import Chosen, Versions
@@ -269,14 +270,12 @@ async def conduct(
 
 def _look_after(app: App, journal: DurableJournal, oversight: Oversight, stack: AsyncExitStack) -> None:
     """What the process that advances runs does beside it, until `stack` is closed."""
-    from ._succession import Succession, stop_looking
+    from ._succession import Succession
 
-    stack.push_async_callback(stopped, asyncio.create_task(oversight.keep_looking()), oversight)
-    shadows = Shadows(oversight.rollouts, app.versions, journal, app.clock)
-    stack.push_async_callback(over, asyncio.create_task(shadows.keep_looking()), shadows)
-    watching = Watching(app, journal)
-    stack.push_async_callback(watching.stop, asyncio.create_task(watching.keep_looking()))
-    stack.push_async_callback(stop_looking, asyncio.create_task(Succession(app).keep_looking()))
+    look_after(oversight, stack)
+    look_after(Shadows(oversight.rollouts, app.versions, journal, app.clock), stack)
+    look_after(Watching(app, journal), stack)
+    look_after(Succession(app), stack)
 
 
 def _share(rooms: Rooms, durable: DurableJournal | None, clock: Clock, stack: AsyncExitStack) -> None:

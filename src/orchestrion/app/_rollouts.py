@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import assert_never, cast
 
 from orchestrion.core import Clock, Journal, Json, OrchestrionError, SystemClock, UserError
@@ -46,6 +46,8 @@ class Trial:
         self._strata: dict[str, str] = {}
         self._going: dict[str, TrialRun] = {}
         """Runs that are not judged yet."""
+        self._due: dict[str, float] = {}
+        """When those of them are judged that may still be corrected."""
         self._late: set[str] = set()
         self._newest = 0.0
         self.reading = asyncio.Lock()
@@ -68,10 +70,10 @@ class Trial:
 
     async def _news(self, run: TrialRun, journal: Journal, expressions: Expressions, now: float) -> list[Happening]:
         """What is known by now of how a run went."""
-        held = run.ended_at is not None and run.ended_at + self.plan.hold > now
-        judged = None if held else await judge(journal, expressions, self.plan, run)
+        due = self._due.get(run.id, now)
+        judged = await judge(journal, expressions, self.plan, run) if due <= now else None
         if judged is not None and judged.at > now:
-            judged = None
+            self._due[run.id], judged = judged.at, None
         limit = deadline(self.plan, run)
         new: list[Happening] = []
         if limit is not None and run.id not in self._late and (judged.at if judged else now) > limit:
@@ -79,6 +81,7 @@ class Trial:
             new.append(self._happened(run, limit, loss=1.0))
         if judged is not None:
             del self._going[run.id]
+            self._due.pop(run.id, None)
             new.append(self._happened(run, judged.at, loss=judged.loss, violation=judged.violation))
         return new
 
@@ -165,6 +168,10 @@ class Oversight:
                 log.warning("Rollouts cannot be looked after: %s", error)
             await asyncio.sleep(LOOK_S)
 
+    async def look_at_last(self) -> None:
+        """A command that ends decides what it can."""
+        await self.look()
+
 
 def _status(verdict: RolloutVerdict) -> RolloutStatus | None:
     match verdict:
@@ -186,12 +193,3 @@ async def oversight_on(journal: DurableJournal) -> AsyncGenerator[Oversight]:
     clock = SystemClock()
     async with Expressions() as expressions:
         yield Oversight(Rollouts(journal, clock), journal, expressions, clock)
-
-
-async def stopped(task: "asyncio.Task[None]", oversight: Oversight) -> None:
-    """Stop looking, after a last look: a command that ends decides what it can."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    with suppress(OrchestrionError):
-        await oversight.look()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from orchestrion.core import Clock, Journal, OrchestrionError, Run
 from orchestrion.oversight import Difference, Likeness, Plan, Shadow
@@ -56,6 +56,13 @@ class Shadows:
                 log.warning("Versions cannot be tried in the shadow of production: %s", error)
             took = self._clock.monotonic() - began
             await asyncio.sleep(took * (1 / SHARE - 1) if played else LOOK_S)
+
+    async def look_at_last(self) -> None:
+        """Where each command is a process of its own, there is no other time."""
+        try:
+            await self.look(AT_LAST)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         for rollout in list(self._ready):
@@ -116,13 +123,3 @@ async def _differences(replays: Replays, run: Run) -> list[Difference]:
         return list((await replays.play(run)).differences)
     except OrchestrionError as error:
         return [Difference(kind=Likeness.UNANSWERABLE, words=f"it cannot be played: {error.message}")]
-
-
-async def over(task: "asyncio.Task[None]", shadows: Shadows) -> None:
-    """Stop looking, after a last look: where each command is a process of its own, there is no other time."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    with suppress(OrchestrionError):
-        await shadows.look(AT_LAST)
-    await shadows.close()

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -80,6 +79,9 @@ class Succession:
             except OrchestrionError as error:
                 log.warning("Retiring models cannot be looked after: %s", error)
             await asyncio.sleep(EVERY_S)
+
+    async def look_at_last(self) -> None:
+        """Nothing: what was found so far is kept, and the next process goes on with it."""
 
     async def look(self, *, by_hand: bool = False) -> None:
         """Take every model that retires soon as far as it goes. `by_hand`: whoever looked a moment ago."""
@@ -256,10 +258,3 @@ def _leads_to(names: Sequence[str], wanted: str, models: Mapping[str, Model]) ->
             waiting += models[name].fallback
         seen.add(name)
     return False
-
-
-async def stop_looking(task: "asyncio.Task[None]") -> None:
-    """What was found so far is kept, and the next process goes on with it."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orchestrion.core import Json, OrchestrionError, UserError, iso
@@ -60,14 +59,10 @@ class Watching:
                 log.warning("Runs cannot be watched: %s", error)
             await asyncio.sleep(BUSY_S if more else LOOK_S)
 
-    async def stop(self, task: "asyncio.Task[None]") -> None:
-        """Look no more, after a last look: a command that ends has counted what it did."""
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        with suppress(OrchestrionError):
-            await self.watch.catch_up(LAST_PAGES)
-            await self.judge()
+    async def look_at_last(self) -> None:
+        """A command that ends has counted what it did."""
+        await self.watch.catch_up(LAST_PAGES)
+        await self.judge()
 
     async def judge(self) -> None:
         """Open and clear alerts by the rules, and start the runs that tell of them."""

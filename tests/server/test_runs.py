@@ -240,3 +240,27 @@ async def test_what_else_a_project_has_is_listed(world: World) -> None:
         figures = (await client.get("/metrics")).text
         assert 'orchestrion_open_runs{status="waiting"} 0' in figures
         assert 'orchestrion_http_requests_total{status="409"} 1' in figures
+
+
+async def test_people_say_what_they_think_of_a_run(world: World) -> None:
+    async with world.client("operator") as client, world.client("viewer") as viewer:
+        run = (await client.post("/api/v1/runs", json=START)).json()["id"]
+        await world.settled(run)
+        place = f"/api/v1/runs/{run}/feedback"
+        given = await client.post(place, json={"correction": {"greeting": "Good day, Ana."}, "note": "too short"})
+        assert (given.status_code, given.json()["thumb"], given.json()["by"]) == (201, "bad", "operator")
+        assert (await client.post(place, json={"correction": {"greting": 1}})).json()[
+            "code"
+        ] == "correction-fits-nothing"
+        assert (await client.post(place, json={})).json()["code"] == "empty-feedback"
+        assert (await viewer.post(place, json={"thumb": "good"})).status_code == 403
+        told = (await viewer.get(place)).json()["feedback"]
+        assert [(each["by"], each["note"]) for each in told] == [("operator", "too short")]
+
+
+async def test_partners_and_how_everybody_does_are_told(world: World) -> None:
+    async with world.client("viewer") as viewer:
+        found = {each["name"]: each for each in (await viewer.get("/api/v1/partners")).json()["partners"]}
+        assert found["examples/hello"]["text"] == "name"
+        assert (await viewer.get("/api/v1/watching", params={"of": "agent"})).json() == {"measures": [], "drift": []}
+        assert (await viewer.get("/api/v1/watching", params={"of": "nobody"})).status_code == 422

@@ -34,6 +34,24 @@ def loaded(messages: Sequence[Json]) -> list[ModelMessage]:
     return ModelMessagesTypeAdapter.validate_python(list(messages))
 
 
+def spoken(history: Json, characters: int = CHARACTERS) -> list[ModelMessage]:
+    """A conversation that whoever calls has kept, as `{ role, content }`: the last of it that fits, from something the user said on."""
+    said = cast("Sequence[Mapping[str, str]]", history)
+    first = len(said)
+    for number in range(len(said) - 1, -1, -1):
+        characters -= len(said[number]["content"])
+        if characters < 0:
+            break
+        if said[number]["role"] == "user":
+            first = number
+    return [
+        ModelRequest(parts=[UserPromptPart(one["content"])])
+        if one["role"] == "user"
+        else ModelResponse(parts=[TextPart(one["content"])])
+        for one in said[first:]
+    ]
+
+
 def kept(messages: Sequence[ModelMessage], answer: Json, characters: int = CHARACTERS) -> list[Json]:
     """A turn to be kept: as it was, or where that is too long its question and its answer."""
     whole = stored(messages)

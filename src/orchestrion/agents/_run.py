@@ -50,6 +50,7 @@ from ._definition import AgentDefinition, AgentTool
 from ._engagement import Engagement, turn_of
 from ._examples import shown_examples
 from ._guarded import guarded
+from ._history import spoken
 from ._offers import described
 from ._panel import PANEL_FIELDS, Panel
 from ._seat import Seat
@@ -101,11 +102,12 @@ async def run_agent(
     seat: Seat | None = None,
     panel: Panel | None = None,
     session: Session | None = None,
+    history: Datum | None = None,
 ) -> Outcome:
     """Engage an agent and give its answer, or in a team perhaps that of the colleague who took the task over.
 
     Walked again, it takes every answer and result from the record. `panel` is what the members of a panel said, whose answers
-    this agent has to bring together. With a `session`, the model is shown what was said in it before.
+    this agent has to bring together. The model is shown what was said before in the `session`, or what `history` says.
 
     Raises: Faulted with the code `limit-turns`, `limit-usd`, `limit-seconds`, `agent-gave-up`, or the last model's failure;
     UserError `agent-input`.
@@ -127,6 +129,9 @@ async def run_agent(
         panel=panel,
         audience=models.audience,
     )
+    if history is not None:
+        engagement.past = spoken(history.value)
+        engagement.heard |= history.every_label()
     recipe = _Recipe(
         version=definition.version, definition=definition, sums_up=panel is not None, offered=_offered(seat)
     )

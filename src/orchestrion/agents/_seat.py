@@ -54,7 +54,7 @@ class Seat:
     came: tuple[str, ...] = ()
     """Who had the task before and handed it over."""
     ledger: Ledger = field(default_factory=Ledger)
-    session: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    conversation: Datum = field(default_factory=lambda: Datum({}))
     """What a hand-over says of the conversation, so that whoever takes over goes on with it."""
 
     @property
@@ -112,11 +112,14 @@ class Seat:
             value["conversation"] = [*earlier, {"by": giver.name, "reason": reason, "found": found}]
             labels.append({"/conversation": heard} if heard else {})
         function, arguments = self._call(giver, member, value)
+        labels = [move_labels(merge_labels(labels), "/input")]
+        if self.hands_over:
+            labels.append(self.conversation.labels)
         return Invocation(
             key=key,
             task=task,
             function=function,
-            arguments=Datum(arguments, move_labels(merge_labels(labels), "/input")),
+            arguments=Datum(arguments, merge_labels(labels)),
             acting=Acting(
                 principal=("Agent", giver.name),
                 action=ENGAGE,
@@ -128,6 +131,7 @@ class Seat:
 
     def _call(self, giver: AgentDefinition, member: Member, value: Mapping[str, Json]) -> tuple[str, dict[str, Json]]:
         deeper: dict[str, Json] = {**self.left(), "depth": self.limits.depth - 1}
+        talk = cast("Mapping[str, Json]", self.conversation.value)
         if self.hands_over:
             came = (*self.came, giver.name)
             others: list[Json] = [name for name in self.colleagues if name != member.name and name not in came]
@@ -139,9 +143,9 @@ class Seat:
                     "input": value,
                     "limits": deeper,
                     "came": list(came),
-                    **self.session,
+                    **talk,
                 }
-            return "agent:1.0.0", {"agent": member.agent.name, "input": value, "limits": self.left(), **self.session}
+            return "agent:1.0.0", {"agent": member.agent.name, "input": value, "limits": self.left(), **talk}
         if member.members:
             tree = cast("Mapping[str, Json]", member.to_json())
             named = {name: tree[name] for name in ("name", "description", "lead", "members")}

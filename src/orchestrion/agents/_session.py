@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic_ai.messages import ModelMessage
 
-from orchestrion.core import Acting, Datum, Invocation, Json, Nature, Outcome
+from orchestrion.core import Acting, Datum, Invocation, Json, Nature, Outcome, move_labels
 
 from ._engagement import Engagement
 from ._history import declared, kept, loaded, question_and_answer, trimmed
@@ -16,11 +16,13 @@ SESSION_FUNCTION = "session:1.0.0"
 _RESOURCE = ("Function", "session")
 
 
-def handed_on(session: "Session | None") -> dict[str, Json]:
-    """The session of a team as arguments of a call, for whoever takes the task over."""
-    if session is None:
-        return {}
-    return {"session": session.name, "session_of": {"team": session.team, "key": session.held_at}}
+def handed_on(session: "Session | None", history: Datum | None) -> Datum:
+    """A team's conversation as arguments of a call, for whoever takes the task over."""
+    if session is not None:
+        return Datum({"session": session.name, "session_of": {"team": session.team, "key": session.held_at}})
+    if history is not None:
+        return Datum({"history": history.value}, move_labels(history.labels, "/history"))
+    return Datum({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

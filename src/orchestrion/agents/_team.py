@@ -115,6 +115,8 @@ class TeamCall:
     """JSON Schema of the answer, in place of that of whoever answers."""
     session: "Session | None" = None
     """The conversation it belongs to: the lead, and whoever it hands over to, are shown it."""
+    history: Datum | None = None
+    """The same, where whoever calls keeps the conversation: a list of `{ role, content }`."""
 
 
 def team_tree(

@@ -106,7 +106,7 @@ class _Team:
             limits=self.call.limits,
             came=self.call.came,
             ledger=ledger,
-            session=handed_on(self.call.session),
+            conversation=handed_on(self.call.session, self.call.history),
         )
         return await self._lead(effects, self.call.input, seat)
 
@@ -125,6 +125,7 @@ class _Team:
             seat=seat,
             panel=panel,
             session=self.call.session,
+            history=self.call.history,
         )
         why = cast("Mapping[str, Json]", outcome.why)
         taken_by = why.get("handed_over_to")

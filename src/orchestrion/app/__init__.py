@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
     from ._kinds import Kinds, predictor_source
     from ._knowledge import knowledge_of
+    from ._partners import Partner, Settled, answer_text, partner, partners, settled, start_talk
     from ._process import run_process
     from ._project import Checked, routers_of
     from ._release import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from ._succession import Standing, Succession
     from ._trial import keep_trials, try_model
     from ._versions import Chosen, Versions
-    from ._watch import Watch
+    from ._watch import Watch, watched_json
     from ._watching import Watching
     from ._workflows import require_input
 
@@ -64,6 +65,7 @@ __all__ = [
     "Mode",
     "Offer",
     "Oversight",
+    "Partner",
     "PutAway",
     "Rehearsal",
     "Released",
@@ -74,6 +76,7 @@ __all__ = [
     "Rooms",
     "Row",
     "RowFile",
+    "Settled",
     "Spent",
     "StandBy",
     "Standing",
@@ -84,6 +87,7 @@ __all__ = [
     "Watched",
     "Watching",
     "add_model",
+    "answer_text",
     "changes_between",
     "check_store",
     "conduct",
@@ -102,6 +106,8 @@ __all__ = [
     "open_rows",
     "oversight_of",
     "oversight_on",
+    "partner",
+    "partners",
     "pause",
     "planned_on",
     "predictor_source",
@@ -124,9 +130,12 @@ __all__ = [
     "scheduled",
     "scheduler_of",
     "schema_of",
+    "settled",
+    "start_talk",
     "try_model",
     "vacuum_store",
     "waiting_for_models",
+    "watched_json",
     "watches_of",
 ]
 
@@ -145,8 +154,9 @@ _HOMES = {
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     **dict.fromkeys(("Alert", "AlertBook"), "_alerts"),
+    **dict.fromkeys(("Partner", "Settled", "answer_text", "partner", "partners", "settled", "start_talk"), "_partners"),
     **dict.fromkeys(("Feedback", "FeedbackBook"), "_feedback"),
-    "Watch": "_watch",
+    **dict.fromkeys(("Watch", "watched_json"), "_watch"),
     "Watching": "_watching",
     "knowledge_of": "_knowledge",
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),

@@ -61,7 +61,7 @@ def capture(project: Project, checked: Checked, catalog: Catalog) -> Mapping[str
     """
     files: dict[Path, tuple[str, bytes | Path]] = {}
     found: dict[str, Captured] = {}
-    for document in checked.shelf.documents:
+    for document in checked.shelf.every():
         search = _Search(project, checked, catalog, files)
         search.workflow(document)
         search.surroundings()

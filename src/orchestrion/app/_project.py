@@ -27,6 +27,7 @@ from orchestrion.spec import Finding
 from ._files import file_bytes, read_each
 from ._kinds import Kinds
 from ._names import check_names, names_of
+from ._talks import talks_of
 from ._workflows import Shelf, read_shelf
 
 ACTS_ON: Mapping[str, tuple[str, ...]] = {
@@ -115,6 +116,8 @@ async def check_project(
     findings += found
     teams, found = _read_teams(project, agents)
     findings += found
+    named = {document.id for document in shelf.documents}
+    shelf = replace(shelf, talks=tuple(t for t in talks_of(agents, teams) if t.document.id not in named))
     if nameable is None:
         names = names_of(project)
         for document in shelf.documents:
@@ -124,7 +127,7 @@ async def check_project(
     catalogued = Catalogued(
         actions=_actions(_declarations(catalog, policies, agents.values()), agents.values(), acts_on),
         agents=list(agents),
-        workflows=sorted({TRIAL, *(document.id for document in shelf.documents)}),
+        workflows=sorted({TRIAL, *(document.id for document in shelf.every())}),
         connections=list(project.settings.connections),
         roles=project.settings.roles,
         users=project.settings.users,

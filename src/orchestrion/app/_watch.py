@@ -3,9 +3,10 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
-from orchestrion.core import Clock, Json, dump, parse
-from orchestrion.oversight import Measures, Seen, Signal, Subject, SubjectKind, detect, measured
+from orchestrion.core import Clock, Json, dump, iso, parse
+from orchestrion.oversight import MEASURES, Measures, Seen, Signal, Subject, SubjectKind, detect, measured
 from orchestrion.store import Connection, Storage
 
 from ._news import LATE_S, Cursor, News, Said, news
@@ -188,3 +189,37 @@ def _values(family: str | None, those: Sequence[Seen], known: Mapping[str, Signa
         for name in choices:
             found[name].append(float(name in taken))
     return found
+
+
+def watched_json(
+    found: Mapping[SubjectKind, Mapping[str, Measures]], signals: Mapping[tuple[Subject, str], Signal]
+) -> Json:
+    """What was counted and what drifted, for scripts and over HTTP."""
+    drift: list[Json] = [
+        {
+            "of": subject.kind,
+            "name": subject.name,
+            "signal": signal,
+            "mean": seen.mean,
+            "values": len(seen.values),
+            "changes": [
+                {"at": iso(each.at), "before": each.before, "after": each.after, "values": each.values}
+                for each in seen.changes
+            ],
+        }
+        for (subject, signal), seen in signals.items()
+    ]
+    return {
+        "measures": [
+            {
+                "of": kind,
+                "name": name,
+                **{measure: sums.value(measure) for measure in MEASURES},
+                "mix": cast("Json", sums.mix),
+                "runs": cast("Json", sums.runs),
+            }
+            for kind, subjects in found.items()
+            for name, sums in subjects.items()
+        ],
+        "drift": drift,
+    }

@@ -30,6 +30,8 @@ from orchestrion.openapi import is_address
 from orchestrion.project import Project
 from orchestrion.spec import CallTask, Document, Finding, RunWorkflowTask, Source, finding_at, read, read_function
 
+from ._talks import Talk
+
 _KEPT = 256
 """Versions kept parsed in memory."""
 
@@ -41,6 +43,12 @@ class Shelf:
     documents: tuple[Document, ...] = ()
     sources: Mapping[str, tuple[str, Source]] = field(default_factory=dict[str, tuple[str, Source]])
     """Digest → file name and source, for findings."""
+    talks: tuple[Talk, ...] = ()
+    """Agents and teams by themselves. A document of that name comes before them."""
+
+    def every(self) -> tuple[Document, ...]:
+        """The project's documents, and those of talks."""
+        return (*self.documents, *(talk.document for talk in self.talks))
 
     def named(self, name: str) -> Document:
         """The newest version of `name` or `namespace/name`, or the one that `name:version` says.
@@ -52,7 +60,7 @@ class Shelf:
             document
             for document in self.documents
             if wanted in {document.name, document.id} and version in {"", "latest", document.version}
-        ]
+        ] or [talk.document for talk in self.talks if wanted == talk.document.id]
         if not found:
             known = sorted({document.id for document in self.documents})
             near = get_close_matches(wanted, [*known, *(document.name for document in self.documents)], n=1)
@@ -196,7 +204,7 @@ class Workflows:
         self._journal = journal
         self._interpreter = interpreter
         self._clock = clock
-        self._parsed: dict[str, Document] = {document.digest: document for document in shelf.documents}
+        self._parsed: dict[str, Document] = {document.digest: document for document in shelf.every()}
 
     async def pin(self, document: Document, *, run_id: str, value: Json, labels: Labels, versions: Json = None) -> Run:
         """A pending run of exactly this version, whose text is kept before any run refers to it."""
@@ -266,5 +274,5 @@ def require_input(document: Document, value: Json) -> None:
         raise UserError(
             "schema-mismatch",
             f"The input of {document.id} does not fit its schema: {places}.",
-            hint=f"`orchestrion run {document.name} --help-input` shows what it takes.",
+            hint=f"`orchestrion run {document.id} --help-input` shows what it takes.",
         )

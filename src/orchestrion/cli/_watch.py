@@ -4,14 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import cast
 
 from rich.table import Table
 
-from orchestrion.app import Watch
-from orchestrion.core import Json, SystemClock, UserError, iso
+from orchestrion.app import Watch, watched_json
+from orchestrion.core import SystemClock, UserError, iso
 from orchestrion.journal import DurableJournal
-from orchestrion.oversight import KINDS, MEASURES, NOTEWORTHY, Measures, Signal, Subject, SubjectKind, change_in_words
+from orchestrion.oversight import KINDS, NOTEWORTHY, Measures, Signal, Subject, SubjectKind, change_in_words
 
 from ._runs import journal_of
 from ._terminal import COMPLETED, err, execute, out, print_json
@@ -42,7 +41,7 @@ def tell_watch(by: str | None, since: str, *, runs: bool, project: Path, as_json
                 found = {kind: await watch.sums(kind, now - _seconds(since)) for kind in kinds}
                 signals = {each: seen for each, seen in (await watch.signals()).items() if each[0].kind in kinds}
         if as_json:
-            print_json(_json(found, signals))
+            print_json(watched_json(found, signals))
         elif not any(found.values()):
             err.print(
                 f"Nothing has run in {since}. `orchestrion run WORKFLOW` starts something, --since looks further back."
@@ -128,34 +127,3 @@ def _tell_runs(found: Found) -> None:
                     out.print(f"{kind} {name}, {measure}:", markup=False)
                     for run in reversed(behind):
                         out.print(f"  {run}", markup=False)
-
-
-def _json(found: Found, signals: Signals) -> Json:
-    drift: list[Json] = [
-        {
-            "of": subject.kind,
-            "name": subject.name,
-            "signal": signal,
-            "mean": seen.mean,
-            "values": len(seen.values),
-            "changes": [
-                {"at": iso(each.at), "before": each.before, "after": each.after, "values": each.values}
-                for each in seen.changes
-            ],
-        }
-        for (subject, signal), seen in signals.items()
-    ]
-    return {
-        "measures": [
-            {
-                "of": kind,
-                "name": name,
-                **{measure: sums.value(measure) for measure in MEASURES},
-                "mix": cast("Json", sums.mix),
-                "runs": cast("Json", sums.runs),
-            }
-            for kind, subjects in found.items()
-            for name, sums in subjects.items()
-        ],
-        "drift": drift,
-    }

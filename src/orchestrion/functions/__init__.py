@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._a2a import A2a, A2aRequest
-    from ._agent import Agent
+    from ._agent import HISTORY, SESSION, Agent
     from ._catalog import DefaultCatalog, documentation
     from ._connections import Connections, ConnectionSettings
     from ._definition import Definition, definition_place, read_project_definition
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ._workflow import Workflow
 
 __all__ = [
+    "HISTORY",
+    "SESSION",
     "A2a",
     "A2aRequest",
     "Agent",
@@ -78,6 +80,8 @@ _HOMES = {
     "A2a": "_a2a",
     "A2aRequest": "_a2a",
     "Agent": "_agent",
+    "HISTORY": "_agent",
+    "SESSION": "_agent",
     "ConnectionSettings": "_connections",
     "Connections": "_connections",
     "DefaultCatalog": "_catalog",

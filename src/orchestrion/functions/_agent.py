@@ -19,6 +19,23 @@ SESSION_OF: Json = {
     "description": "Whose conversation it is, and which call has it. Written by hand-overs.",
     "properties": {"team": {"type": "string"}, "key": {"type": "string"}},
 }
+SESSION: Json = {
+    "type": ["string", "null"],
+    "minLength": 1,
+    "maxLength": 200,
+    "description": "The conversation it belongs to, such as a customer's number, if to any: what was said before is shown.",
+}
+HISTORY: Json = {
+    "type": ["array", "null"],
+    "maxItems": 200,
+    "description": "What was said before, where whoever calls keeps the conversation; not beside `session`.",
+    "items": {
+        "type": "object",
+        "required": ["role", "content"],
+        "additionalProperties": False,
+        "properties": {"role": {"enum": ["user", "assistant"]}, "content": {"type": "string"}},
+    },
+}
 _LIMITS: Mapping[str, Json] = {
     "type": "object",
     "additionalProperties": False,
@@ -48,13 +65,9 @@ _DECLARATION = Declaration(
             "agent": {"type": "string", "minLength": 1, "description": "The agent's name."},
             "input": {"type": "object", "description": "What the agent is given."},
             "limits": _LIMITS,
-            "session": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 200,
-                "description": "The conversation it belongs to, such as a customer's number. The agent sees what was said before.",
-            },
+            "session": SESSION,
             "session_of": SESSION_OF,
+            "history": HISTORY,
             "output": {"type": "object", "description": "JSON Schema of the answer, in place of the agent's own."},
         },
     },
@@ -95,6 +108,7 @@ class Agent:
             models=self._models,
             clock=self._clock,
             session=session_of(arguments, self._sessions),
+            history=history_of(invocation.arguments),
         )
 
     def output_schema(self, arguments: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -129,6 +143,20 @@ def session_of(
     return Session(
         name=cast("str", name), sessions=sessions, team=handed.get("team", team), held_at=handed.get("key", key)
     )
+
+
+def history_of(arguments: Datum) -> Datum | None:
+    """What a call says was said before. Raises: UserError `two-histories` beside a session."""
+    given = cast("Mapping[str, Json]", arguments.value)
+    if not given.get("history"):
+        return None
+    if given.get("session") is not None:
+        raise UserError(
+            "two-histories",
+            "Both a session and a history are given.",
+            hint="Leave `history` out: the session has what was said before.",
+        )
+    return Datum(given["history"], sub_labels(arguments.labels, "/history"))
 
 
 def tighter(own: Bounds, given: Mapping[str, float]) -> Bounds:

@@ -9,7 +9,7 @@ from orchestrion.agents import AgentDefinition, Sessions, TeamCall, TeamDefiniti
 from orchestrion.core import Clock, Datum, Declaration, Effects, Invocation, Json, Outcome, UserError, sub_labels
 from orchestrion.models import Models
 
-from ._agent import SESSION_OF, session_of, tighter
+from ._agent import HISTORY, SESSION, SESSION_OF, history_of, session_of, tighter
 
 _MEMBER: Json = {
     "description": "The name of an agent or team, or a group: members with a lead of their own.",
@@ -65,13 +65,9 @@ _DECLARATION = Declaration(
             "members": {"type": "array", "minItems": 1, "items": _MEMBER, "description": "Who works with the lead."},
             "input": {"type": "object", "description": "What the team is given. Each agent receives what it declares."},
             "limits": _LIMITS,
-            "session": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 200,
-                "description": "The conversation it belongs to, such as a customer's number, whoever of the team answers. The lead, and whoever it hands over to, see what was said before.",
-            },
+            "session": SESSION,
             "session_of": SESSION_OF,
+            "history": HISTORY,
             "output": {"type": "object", "description": "JSON Schema of the lead's answer, in place of its own."},
             "came": {
                 "type": "array",
@@ -152,6 +148,7 @@ class Team:
             came=tuple(cast("list[str]", arguments.get("came") or ())),
             output=cast("Mapping[str, Json] | None", arguments.get("output")),
             session=session_of(arguments, self._sessions, team=team.name, key=invocation.key),
+            history=history_of(invocation.arguments),
         )
         return await run_team(call, invocation, effects, models=self._models, clock=self._clock)
 

@@ -29,6 +29,7 @@ from ._rights import rights
 from ._runs import run_routes
 from ._shapes import Health, ProblemShape, Ready
 from ._sign_in import sign_in_routes
+from ._talks import talk_routes
 from ._versions import version_routes, workflow_routes
 
 API = "/api/v1"
@@ -97,6 +98,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     api.state.door = door
     for router in (
         run_routes(app),
+        talk_routes(app),
         approval_routes(app),
         live_routes(app, live),
         workflow_routes(app),

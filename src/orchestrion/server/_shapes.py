@@ -252,6 +252,51 @@ class AgentList(Shape):
     agents: list[AgentShape]
 
 
+class PartnerShape(Shape):
+    """An agent, a team or a workflow that takes what somebody says and answers."""
+
+    name: str = Field(
+        description="The workflow to start: `agents/NAME` and `teams/NAME` take `{input, session, history}`."
+    )
+    kind: Literal["agent", "team", "workflow"]
+    description: str
+    input: Any = Field(description="JSON Schema of what it is given.")
+    output: Any = Field(description="JSON Schema of what it gives; null where that depends.")
+    text: str | None = Field(description="The field of the input that takes what a person says.")
+
+
+class PartnerList(Shape):
+    partners: list[PartnerShape]
+
+
+class FeedbackGiven(Given):
+    thumb: Literal["good", "bad"] | None = None
+    correction: Any = Field(default=None, description="What the output, or fields of it, should have been.")
+    note: Annotated[str | None, Field(max_length=4000)] = None
+
+
+class FeedbackShape(Shape):
+    run: str
+    at: str
+    by: str
+    thumb: str | None
+    correction: Any
+    note: str | None
+
+
+class FeedbackList(Shape):
+    feedback: list[FeedbackShape]
+
+
+class WatchedShape(Shape):
+    """What was counted, and what drifted."""
+
+    measures: list[Any] = Field(
+        description="One for each agent, model, tool, router and workflow, with runs behind them."
+    )
+    drift: list[Any]
+
+
 class ModelShape(Shape):
     name: str
     provider: str

@@ -16,6 +16,7 @@ from ._accounts import Accounts
 from ._answers import JsonAnswer, durable
 from ._approvals import approval_routes
 from ._changes import Changes
+from ._completions import completion_routes
 from ._console import console_routes
 from ._guard import Asgi, Guard, Limits
 from ._identity import Door, GuardedRoute
@@ -108,6 +109,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
         incoming_routes(app),
     ):
         api.include_router(router, prefix=API)
+    api.include_router(completion_routes(app, live, limits))
     api.include_router(sign_in_routes(door))
     api.include_router(console_routes())
     guard = Guard(app=cast("Asgi", api), hosts=place.hosts, limits=limits)

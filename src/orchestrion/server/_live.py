@@ -87,18 +87,20 @@ class Live:
         """End all streams: clients come back to whoever serves next."""
         self._closing.set()
 
-    def answer(self, request: Request, operation: str, events: AsyncGenerator[str]) -> Response:
-        """Raises: UserError `too-busy` with too many streams."""
+    def answer(self, request: Request, operation: str, events: AsyncGenerator[str], *, retry: bool = True) -> Response:
+        """`retry`: clients come back by themselves. Raises: UserError `too-busy` with too many streams."""
         if self._streams >= self._limits.streams:
             raise TransientError("too-busy", f"{self._streams} streams are open, and no more can be.")
-        guarded = self._guarded(request, operation, events)
+        guarded = self._guarded(request, operation, events, "retry: 2000\n" if retry else "")
         return StreamingResponse(guarded, media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
 
-    async def _guarded(self, request: Request, operation: str, events: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    async def _guarded(
+        self, request: Request, operation: str, events: AsyncGenerator[str], retry: str
+    ) -> AsyncGenerator[str]:
         """The events, while whoever listens may; a heartbeat is when that is asked again."""
         self._streams += 1
         try:
-            yield ": welcome\nretry: 2000\n\n"
+            yield f": welcome\n{retry}\n"
             async for event in events:
                 if event == HEARTBEAT and not await self._may(request, operation):
                     return

@@ -38,6 +38,7 @@ STATUS: Mapping[str, int] = {
     "request-withdrawn": 409,
     "rollout-running": 409,
     "run-ended": 409,
+    "run-not-completed": 422,
     "schedule-not-paused": 409,
     "schedule-paused": 409,
     "schema-mismatch": 422,
@@ -62,12 +63,14 @@ def status_of(error: OrchestrionError) -> int:
     return error.status
 
 
-def problem_response(error: BaseException, *, status: int | None = None) -> Response:
-    """The answer to a request that failed."""
+def problem_response(error: BaseException, *, status: int | None = None, path: str = "") -> Response:
+    """The answer to a request that failed; below `/v1` also as OpenAI's clients look for it."""
     problem = problem_of(error)
     if status is None:
         status = status_of(error) if isinstance(error, OrchestrionError) else 500
     content: dict[str, Json] = {**problem.to_json(), "status": status}
+    if path.startswith("/v1/"):
+        content["error"] = openai_error(problem.detail or problem.title, str(content.get("code")))
     headers = {"content-type": MEDIA}
     if (retry := RETRY_AFTER_S.get(status)) is not None or isinstance(error, TransientError):
         headers["retry-after"] = str(retry or 2)
@@ -78,15 +81,20 @@ def problem_response(error: BaseException, *, status: int | None = None) -> Resp
     return Response(dump_bytes(content), status_code=status, headers=headers)
 
 
-async def on_orchestrion_error(_: Request, error: Exception) -> Response:
-    return problem_response(error)
+def openai_error(message: str, code: str) -> Json:
+    """Source: OpenAI API reference, Error codes."""
+    return {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+
+
+async def on_orchestrion_error(request: Request, error: Exception) -> Response:
+    return problem_response(error, path=request.url.path)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     """What the routing says, and what reading the body failed with."""
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, OrchestrionError):
-        return problem_response(error.__cause__)
+        return problem_response(error.__cause__, path=request.url.path)
     if error.status_code == 405:
         refused = UserError("method-not-allowed", f"{request.method} is not for this address.")
         response = problem_response(refused)
@@ -105,11 +113,12 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods))
 
 
-async def on_invalid(_: Request, error: Exception) -> Response:
+async def on_invalid(request: Request, error: Exception) -> Response:
     """What does not fit the request's schema: where and why, without the values."""
     assert isinstance(error, RequestValidationError)
     places = [f"{_place(each)}: {each['msg']}" for each in error.errors()[:5]]
-    return problem_response(UserError("bad-request", f"The request does not fit: {'; '.join(places)}."), status=422)
+    refused = UserError("bad-request", f"The request does not fit: {'; '.join(places)}.")
+    return problem_response(refused, status=422, path=request.url.path)
 
 
 def _place(found: Mapping[str, Any]) -> str:

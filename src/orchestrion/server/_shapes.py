@@ -269,6 +269,33 @@ class PartnerList(Shape):
     partners: list[PartnerShape]
 
 
+class V1Model(Shape):
+    """A partner, as OpenAI's clients know models."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    description: str
+
+
+class V1ModelList(Shape):
+    object: Literal["list"]
+    data: list[V1Model]
+
+
+class Completion(Shape):
+    """An answer, as OpenAI's clients know it; `orchestrion` names the run, its status, its output and what waits for a person."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Any]
+    usage: Any
+    orchestrion: Any
+
+
 class FeedbackGiven(Given):
     thumb: Literal["good", "bad"] | None = None
     correction: Any = Field(default=None, description="What the output, or fields of it, should have been.")

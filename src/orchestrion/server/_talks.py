@@ -1,13 +1,13 @@
 """Routes of whom one may talk to, of what people say of answers, and of how everybody does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from orchestrion.app import App, Feedback, FeedbackBook, Watch, partners, watched_json
 from orchestrion.core import Json, iso
-from orchestrion.oversight import KINDS, SubjectKind
+from orchestrion.oversight import KINDS, Measures, SubjectKind
 
 from ._answers import JsonAnswer, durable
 from ._identity import GuardedRoute, Me
@@ -62,7 +62,7 @@ def talk_routes(app: App) -> APIRouter:
         """Of each agent, model, tool, router and workflow: rates, times, costs, approvals, corrections, and drift."""
         watch, since = Watch(durable(app), app.clock), app.clock.now() - hours * 3600
         kinds: Sequence[SubjectKind] = of or KINDS
-        found = {kind: await watch.sums(kind, since) for kind in kinds}
+        found: dict[SubjectKind, Mapping[str, Measures]] = {kind: await watch.sums(kind, since) for kind in kinds}
         signals = {key: each for key, each in (await watch.signals()).items() if key[0].kind in kinds}
         return JsonAnswer(watched_json(found, signals))
 

@@ -18,14 +18,26 @@ Url = Annotated[
 UserName = Annotated[str, typer.Argument(help="A user's name.", metavar="NAME")]
 
 
-def dev(host: Host = None, port: Port = None, url: Url = None, project: Project = HERE, user: As = None) -> None:
+def dev(
+    host: Host = None,
+    port: Port = None,
+    url: Url = None,
+    example: Annotated[
+        str | None,
+        typer.Option(
+            help="In an empty folder, begin with this: customer-service, fraud-response or blank.", metavar="NAME"
+        ),
+    ] = None,
+    project: Project = HERE,
+    user: As = None,
+) -> None:
     """Serve the project on this machine and advance its runs, until Ctrl-C.
 
-    Prints a link that signs you in once, as an admin.
+    Prints a link that signs you in once, as an admin. In an empty folder it offers something to begin with.
     """
     from ._serve import dev
 
-    dev(host, port, url, project=project, user=user)
+    dev(host, port, url, project=project, user=user, example=example)
 
 
 def serve(host: Host = None, port: Port = None, url: Url = None, project: Project = HERE) -> None:

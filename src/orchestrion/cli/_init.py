@@ -46,25 +46,22 @@ permit (principal is Workflow, action, resource);
 """
 
 
+PREPARE = "prepare.py"
+"""What an example comes with to build its data."""
+
+
 def init(folder: Path, example: str | None) -> None:
     async def work() -> int:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not is_empty(folder):
             raise UserError(
                 "folder-not-empty",
                 f"{str(folder)!r} is not an empty folder; nothing was written.",
                 hint="Name a new folder: orchestrion init my-company",
             )
-        if example is None:
-            _write(folder, _blank(folder))
-            first = 'orchestrion run hello --input \'{"name": "Ana"}\''
-        else:
-            shutil.copytree(
-                _example(example),
-                folder,
-                dirs_exist_ok=True,
-                ignore=shutil.ignore_patterns("*.db*", ".orchestrion", "__pycache__"),
-            )
-            first = "python prepare.py && orchestrion validate"
+        write_project(folder, example)
+        first = 'orchestrion run hello --input \'{"name": "Ana"}\''
+        if example is not None:
+            first = f"python {PREPARE} && orchestrion validate"
         err.print(f"[green]✓[/] A project in {str(folder)!r}. Next:")
         if folder != Path():
             err.print(f"  cd {folder}")
@@ -72,6 +69,19 @@ def init(folder: Path, example: str | None) -> None:
         return 0
 
     execute(work, as_json=False)
+
+
+def is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def write_project(folder: Path, example: str | None) -> None:
+    """A blank project, or one of the examples. Raises: UserError `unknown-example`, `no-examples`."""
+    if example is None:
+        _write(folder, _blank(folder))
+        return
+    ignore = shutil.ignore_patterns("*.db*", ".orchestrion", "__pycache__")
+    shutil.copytree(_folder_of(example), folder, dirs_exist_ok=True, ignore=ignore)
 
 
 def _blank(folder: Path) -> dict[str, str]:
@@ -90,13 +100,19 @@ def _write(folder: Path, contents: dict[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _example(name: str) -> Path:
-    """Where the examples are: inside the installed package, or beside it in a checkout."""
+def examples() -> dict[str, Path]:
+    """Where the examples are by name: inside the installed package, or beside it in a checkout."""
     package = Path(str(files("orchestrion")))
     for folder in (package / "_examples", package.parents[1] / "examples"):
-        if (folder / name / "orchestrion.yaml").is_file():
-            return folder / name
         if folder.is_dir():
-            known = sorted(each.name for each in folder.iterdir() if (each / "orchestrion.yaml").is_file())
-            raise UserError("unknown-example", f"There is no example {name!r}.", hint=f"There are: {', '.join(known)}.")
-    raise UserError("no-examples", "This installation has no examples.")
+            return {each.name: each for each in sorted(folder.iterdir()) if (each / "orchestrion.yaml").is_file()}
+    return {}
+
+
+def _folder_of(example: str) -> Path:
+    known = examples()
+    if not known:
+        raise UserError("no-examples", "This installation has no examples.")
+    if example not in known:
+        raise UserError("unknown-example", f"There is no example {example!r}.", hint=f"There are: {', '.join(known)}.")
+    return known[example]

@@ -15,6 +15,7 @@ from orchestrion.engine import Fired
 from orchestrion.project import Project
 from orchestrion.server import LINK_S, Place, Serving, serving
 
+from ._first_run import begin_in
 from ._terminal import COMPLETED, err, execute, user_name
 from ._work import Spoken, Voice, Working
 
@@ -22,8 +23,12 @@ log = logging.getLogger("orchestrion.server")
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-def dev(host: str | None, port: int | None, url: str | None, *, project: Path, user: str | None) -> None:
+def dev(
+    host: str | None, port: int | None, url: str | None, *, project: Path, user: str | None, example: str | None
+) -> None:
     async def work() -> int:
+        begin_in(project, example)
+
         async def ready(server: Serving) -> None:
             name = user_name(user)
             await server.accounts.ensure(name, ["admin"], by=name)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._app import App, conduct, open_app, require_role
     from ._batch import Row, RowFile, open_rows
     from ._costs import Grouping, Spent, costs, waiting_for_models
+    from ._documents import DocumentChange, Documents, ProjectFile, keep_working
     from ._dry import Rehearsal, rehearse
     from ._evaluate import Evaluated, Tell, evaluate, read_evaluations
     from ._feed import Feed, Follower
@@ -54,6 +55,8 @@ __all__ = [
     "App",
     "Checked",
     "Chosen",
+    "DocumentChange",
+    "Documents",
     "Evaluated",
     "Feed",
     "Feedback",
@@ -66,6 +69,7 @@ __all__ = [
     "Offer",
     "Oversight",
     "Partner",
+    "ProjectFile",
     "PutAway",
     "Rehearsal",
     "Released",
@@ -97,6 +101,7 @@ __all__ = [
     "fire",
     "keep_retaining",
     "keep_trials",
+    "keep_working",
     "knowledge_of",
     "migrate_store",
     "open_app",
@@ -147,6 +152,7 @@ _HOMES = {
     **dict.fromkeys(("Chosen", "Versions"), "_versions"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
+    **dict.fromkeys(("DocumentChange", "Documents", "ProjectFile", "keep_working"), "_documents"),
     **dict.fromkeys(("Evaluated", "Tell", "evaluate", "read_evaluations"), "_evaluate"),
     **dict.fromkeys(("Feed", "Follower"), "_feed"),
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),

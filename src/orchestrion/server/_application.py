@@ -18,6 +18,7 @@ from ._approvals import approval_routes
 from ._changes import Changes
 from ._completions import completion_routes
 from ._console import console_routes
+from ._documents import document_routes
 from ._guard import Asgi, Guard, Limits
 from ._identity import Door, GuardedRoute
 from ._incoming import incoming_routes
@@ -100,6 +101,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     for router in (
         run_routes(app),
         talk_routes(app),
+        document_routes(app),
         approval_routes(app),
         live_routes(app, live),
         workflow_routes(app),

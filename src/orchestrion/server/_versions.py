@@ -20,6 +20,7 @@ from orchestrion.spec import Document
 
 from ._answers import JsonAnswer
 from ._identity import GuardedRoute, Me
+from ._runs import version_of
 from ._shapes import (
     Comparison,
     DeployGiven,
@@ -57,7 +58,7 @@ def workflow_routes(app: App) -> APIRouter:
     @router.post("/{namespace}/{name}/deploy", operation_id="deploy", response_model=ReleasedShape)
     async def deploy(namespace: Part, name: Part, given: DeployGiven, me: Me) -> Response:
         """Point an alias at a version: with `production`, new runs get it. Runs under way keep theirs."""
-        bundle = await resolve(app, given.version, f"{namespace}/{name}", me.name)
+        bundle = await version_of(app, given.version, f"{namespace}/{name}", me.name)
         return JsonAnswer(_released(await release(app, bundle, given.alias, by=me.name, why=given.why)))
 
     @router.post("/{namespace}/{name}/rollback", operation_id="rollBack", response_model=ReleasedShape)

@@ -23,6 +23,7 @@ from ._guard import Asgi, Guard, Limits
 from ._identity import Door, GuardedRoute
 from ._incoming import incoming_routes
 from ._live import Live, live_routes
+from ._management import management_routes
 from ._metrics import TEXT, metrics
 from ._parts import part_routes, schedule_routes
 from ._place import Place
@@ -32,6 +33,7 @@ from ._runs import run_routes
 from ._shapes import Health, ProblemShape, Ready
 from ._sign_in import sign_in_routes
 from ._talks import talk_routes
+from ._users import user_routes
 from ._versions import version_routes, workflow_routes
 
 API = "/api/v1"
@@ -106,7 +108,9 @@ def site(app: App, place: Place, limits: Limits) -> Site:
         live_routes(app, live),
         workflow_routes(app),
         version_routes(app),
-        part_routes(app, accounts),
+        part_routes(app),
+        user_routes(accounts, place),
+        management_routes(app),
         schedule_routes(app),
         incoming_routes(app),
     ):

@@ -80,3 +80,8 @@ def _is_loopback(host: str) -> bool:
 
 def _as_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def link_of(url: str, code: str) -> str:
+    """The address of a one-time link."""
+    return f"{url.rstrip('/')}/sign-in?code={code}"

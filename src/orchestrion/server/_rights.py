@@ -67,7 +67,18 @@ GRANTED: Mapping[str, Sequence[str]] = {
     "fireSchedule": ("operator",),
     "listEvents": ("viewer",),
     "receiveEvent": ("operator",),
+    "listEvaluations": ("viewer",),
+    "evaluate": ("editor",),
+    "beginTrial": ("editor",),
+    "listAlerts": ("viewer",),
+    "acknowledgeAlert": ("operator",),
+    "listIncidents": ("viewer",),
+    "showIncident": ("viewer",),
     "listUsers": ("admin",),
+    "addUser": ("admin",),
+    "removeUser": ("admin",),
+    "makeLink": ("admin",),
+    "makeToken": ("admin",),
 }
 """Operation → the roles that may do it."""
 

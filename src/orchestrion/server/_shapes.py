@@ -234,7 +234,8 @@ class RolloutShape(Shape):
     created_at: str
     created_by: str
     ended_at: str | None
-    verdict: str | None = Field(description="How it ended, in a sentence.")
+    runs: Any = Field(description="How many runs each side had.")
+    verdict: str | None = Field(description="How it stands or ended, in a sentence.")
     evidence: Any = None
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
     from ._replay import COMPARABLE, Replayed, ReplayedRun, Replays, open_replays, replay
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
-    from ._retraining import Offer, Retrained, retrain_router
+    from ._retraining import Offer, Retrained, retrain_predictor, retrain_router
     from ._rollouts import Oversight, oversight_on
     from ._rooms import Rooms, open_rooms
     from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
@@ -128,6 +128,7 @@ __all__ = [
     "resume",
     "retain",
     "retention_of",
+    "retrain_predictor",
     "retrain_router",
     "roll_back",
     "routers_of",
@@ -168,7 +169,7 @@ _HOMES = {
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
     **dict.fromkeys(("keep_trials", "try_model"), "_trial"),
     **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
-    **dict.fromkeys(("Offer", "Retrained", "retrain_router"), "_retraining"),
+    **dict.fromkeys(("Offer", "Retrained", "retrain_predictor", "retrain_router"), "_retraining"),
     **dict.fromkeys(("Standing", "Succession"), "_succession"),
     "add_model": "_add_model",
     **dict.fromkeys(("COMPARABLE", "Replayed", "ReplayedRun", "Replays", "open_replays", "replay"), "_replay"),

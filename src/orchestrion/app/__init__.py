@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ._retraining import Offer, Retrained, retrain_predictor, retrain_router
     from ._rollouts import Oversight, oversight_on
     from ._rooms import Rooms, open_rooms
-    from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
+    from ._schedules import fire, pause, planned_now, planned_on, resume, scheduled, scheduler_of
     from ._schemas import SCHEMA_KINDS, schema_of
     from ._succession import Standing, Succession
     from ._trial import keep_trials, try_model
@@ -114,6 +114,7 @@ __all__ = [
     "partner",
     "partners",
     "pause",
+    "planned_now",
     "planned_on",
     "predictor_source",
     "put_on_trial",
@@ -159,7 +160,9 @@ _HOMES = {
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("Kinds", "predictor_source"), "_kinds"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
-    **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
+    **dict.fromkeys(
+        ("fire", "pause", "planned_now", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"
+    ),
     **dict.fromkeys(("Alert", "AlertBook"), "_alerts"),
     **dict.fromkeys(("Partner", "Settled", "answer_text", "partner", "partners", "settled", "start_talk"), "_partners"),
     **dict.fromkeys(("Feedback", "FeedbackBook"), "_feedback"),

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from orchestrion.agents import Sessions
-from orchestrion.app import App, fire, pause, planned_on, resume, scheduled
+from orchestrion.app import App, fire, pause, planned_now, resume, scheduled
 from orchestrion.core import Json, ScheduleState, UserError, iso
 from orchestrion.engine import Planned, upcoming
 
@@ -101,19 +101,19 @@ def schedule_routes(app: App) -> APIRouter:
     async def listed() -> Response:
         """Every schedule in words, its last firing and the next ones."""
         states = {state.workflow: state for state in await app.journal.schedules()}
-        found = [_schedule(app, each, states.get(each.workflow)) for each in planned_on(app.checked.shelf)]
+        found = [_schedule(app, each, states.get(each.workflow)) for each in await planned_now(app)]
         return JsonAnswer({"schedules": found})
 
     @router.post("/{namespace}/{name}/pause", operation_id="pauseSchedule", response_model=ScheduleShape)
     async def paused(namespace: Part, name: Part, me: Me) -> Response:
         """Let a schedule fire no more; runs in progress go on."""
-        planned = scheduled(app.checked.shelf, f"{namespace}/{name}")
+        planned = await scheduled(app, f"{namespace}/{name}")
         return JsonAnswer(_schedule(app, planned, await pause(app.journal, app.clock, planned.workflow, me.name)))
 
     @router.post("/{namespace}/{name}/resume", operation_id="resumeSchedule", response_model=ScheduleShape)
     async def resumed(namespace: Part, name: Part) -> Response:
         """Let it fire again, from now on."""
-        planned = scheduled(app.checked.shelf, f"{namespace}/{name}")
+        planned = await scheduled(app, f"{namespace}/{name}")
         return JsonAnswer(_schedule(app, planned, await resume(app.journal, app.clock, planned.workflow)))
 
     @router.post("/{namespace}/{name}/fire", operation_id="fireSchedule", status_code=201, response_model=RunSummary)

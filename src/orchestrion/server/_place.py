@@ -49,7 +49,8 @@ class Place:
                 hint="Set `server.url` in orchestrion.yaml, or --url, to the address that people use, behind a proxy that speaks https.",
             )
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # named, because asyncio sends small answers at once only where it sees that it is TCP
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))

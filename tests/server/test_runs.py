@@ -264,3 +264,17 @@ async def test_partners_and_how_everybody_does_are_told(world: World) -> None:
         assert found["examples/hello"]["text"] == "name"
         assert (await viewer.get("/api/v1/watching", params={"of": "agent"})).json() == {"measures": [], "drift": []}
         assert (await viewer.get("/api/v1/watching", params={"of": "nobody"})).status_code == 422
+
+
+async def test_runs_are_found_by_the_keys_they_were_started_with(world: World) -> None:
+    async with world.client("operator") as client, world.client("viewer") as other:
+        started = [
+            (await client.post("/api/v1/runs", json=START, headers={"idempotency-key": f"talk/{number}"})).json()
+            for number in (1, 2)
+        ]
+        assert [run["key"] for run in started] == ["talk/1", "talk/2"]
+        keys = {"key": ["talk/2", "talk/3", "talk/1"]}
+        found = (await client.get("/api/v1/runs", params=keys)).json()["runs"]
+        assert [run["id"] for run in found] == [started[1]["id"], started[0]["id"]]
+        assert (await other.get("/api/v1/runs", params=keys)).json()["runs"] == []
+        assert len((await other.get("/api/v1/runs", params={**keys, "by": "operator"})).json()["runs"]) == 2

@@ -2042,6 +2042,11 @@ export interface components {
             row: number | null;
             /** Attempt */
             attempt: number;
+            /**
+             * Key
+             * @description The `Idempotency-Key` that `subject` started it with.
+             */
+            key: string | null;
         };
         /**
          * RunWhole
@@ -2082,6 +2087,11 @@ export interface components {
             row: number | null;
             /** Attempt */
             attempt: number;
+            /**
+             * Key
+             * @description The `Idempotency-Key` that `subject` started it with.
+             */
+            key: string | null;
             /** Input */
             input: unknown;
             /** Output */
@@ -2461,6 +2471,10 @@ export interface operations {
                 since?: string | null;
                 /** @description Only those created before. */
                 until?: string | null;
+                /** @description Only those started with one of these as `Idempotency-Key`. */
+                key?: string[] | null;
+                /** @description Whose keys; one's own if left out. */
+                by?: string | null;
                 /** @description The `next` of the page before. */
                 after?: string | null;
                 limit?: number;

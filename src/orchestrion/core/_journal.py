@@ -375,6 +375,8 @@ class RunFilter:
     """Cursor by what it stands for: only runs created before this time, or then and with a smaller id."""
     ids: Sequence[str] | None = None
     """Only these."""
+    start_keys: Sequence[str] | None = None
+    """Only those started with one of these."""
     since: float | None = None
     """Only runs created then or later."""
     bare: bool = False

@@ -508,6 +508,7 @@ def _matches(run: Run, which: RunFilter) -> bool:
         and (which.batch is None or run.batch == which.batch)
         and (which.parent_id is None or run.parent_id == which.parent_id)
         and (which.ids is None or run.id in which.ids)
+        and (which.start_keys is None or run.start_key in which.start_keys)
         and (which.before is None or (run.created_at, run.id) < which.before)
         and (which.since is None or run.created_at >= which.since)
     )

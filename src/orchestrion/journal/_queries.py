@@ -207,6 +207,8 @@ def _listing(which: RunFilter, status: RunStatus | None) -> Select[Any]:
         statement = statement.where(or_(unknown, tuple_(runs.c.created_at, runs.c.id) < before.scalar_subquery()))
     if which.ids is not None:
         statement = statement.where(runs.c.id.in_(which.ids))
+    if which.start_keys is not None:
+        statement = statement.where(runs.c.start_key.in_(which.start_keys))
     if which.before is not None:
         statement = statement.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(*map(literal, which.before)))
     return statement if which.since is None else statement.where(runs.c.created_at >= which.since)

@@ -21,7 +21,7 @@ from ._guard import Limits
 from ._identity import GuardedRoute, Me
 from ._live import HEARTBEAT, STREAM, Live
 from ._problems import openai_error
-from ._runs import StartKey
+from ._runs import StartKey, start_key
 from ._shapes import Completion, V1Model, V1ModelList
 
 PATIENCE_S = 300.0
@@ -89,7 +89,7 @@ def completion_routes(app: App, live: Live, limits: Limits) -> APIRouter:
         """Have the last message answered. A run does it, which `orchestrion.run` of the answer names."""
         whom = partner(app, given.model)
         value = _input(whom, given)
-        own_key = f"{me.name}/{key}" if key is not None else None
+        own_key = start_key(me.name, key) if key is not None else None
         run = await start_talk(app, whom, value, subject=me.name, start_key=own_key)
         if given.stream:
             told = _Told(whom, run, usage=given.stream_options is not None and given.stream_options.include_usage)

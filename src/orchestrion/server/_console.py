@@ -19,6 +19,7 @@ PAGES = {
     "consoleRun": "/runs/{_}",
     "consoleApprovals": "/approvals",
     "consoleApproval": "/approvals/{_}",
+    "consoleChat": "/chat",
 }
 """Operation → the address at which the page shows something."""
 POLICY = "; ".join(

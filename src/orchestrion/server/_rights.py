@@ -15,7 +15,7 @@ ROLES: Mapping[str, Sequence[str]] = {
 
 PUBLIC = frozenset(
     {"health", "ready", "signInPage", "signIn", "consoleFile"}
-    | {"consoleOverview", "consoleRuns", "consoleRun", "consoleApprovals", "consoleApproval"}
+    | {"consoleOverview", "consoleRuns", "consoleRun", "consoleApprovals", "consoleApproval", "consoleChat"}
 )
 """Operations that need nobody to be recognised."""
 

@@ -31,6 +31,7 @@ from ._shapes import (
 
 MOST = 200
 """Rows of one page."""
+KEY = r"^[\x21-\x7e]+$"
 RunId = Annotated[str, "A run's id."]
 StartKey = Annotated[
     str | None,
@@ -38,7 +39,7 @@ StartKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        pattern=r"^[\x21-\x7e]+$",
+        pattern=KEY,
         description="A repeated key gives the run that used it, and starts nothing.",
     ),
 ]
@@ -52,17 +53,22 @@ def run_routes(app: App) -> APIRouter:
     async def start(given: StartGiven, me: Me, key: StartKey = None) -> Response:
         """Start a run. It is durable when this answers."""
         chosen = await _chosen(app, given.workflow, given.version, me.name)
-        # a key belongs to whoever uses it, so that nobody meets the runs of others by guessing
-        own_key = f"{me.name}/{key}" if key is not None else None
+        own_key = start_key(me.name, key) if key is not None else None
         run = await app.start(chosen, given.input, start_key=own_key, subject=me.name)
         return JsonAnswer(run_summary(run), status_code=201, headers={"location": f"/api/v1/runs/{run.id}"})
 
     @router.get("", operation_id="listRuns", response_model=RunPage)
     async def listed(
+        me: Me,
         workflow: Annotated[str | None, Query(max_length=300)] = None,
         status: Annotated[list[RunStatus] | None, Query(max_length=8)] = None,
         since: Annotated[AwareDatetime | None, Query(description="Only those created then or later.")] = None,
         until: Annotated[AwareDatetime | None, Query(description="Only those created before.")] = None,
+        key: Annotated[
+            list[Annotated[str, Query(min_length=1, max_length=200, pattern=KEY)]] | None,
+            Query(max_length=MOST, description="Only those started with one of these as `Idempotency-Key`."),
+        ] = None,
+        by: Annotated[str | None, Query(max_length=200, description="Whose keys; one's own if left out.")] = None,
         after: Annotated[str | None, Query(max_length=200, description="The `next` of the page before.")] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:
@@ -73,6 +79,7 @@ def run_routes(app: App) -> APIRouter:
             status=list(dict.fromkeys(status or [])),
             since=_seconds(since) if since is not None else None,
             before=before,
+            start_keys=[start_key(by or me.name, each) for each in key] if key else None,
             limit=limit + 1,
             bare=True,
         )
@@ -134,6 +141,11 @@ def _add_entries(router: APIRouter, app: App) -> None:
         if not found:
             raise UserError("unknown-entry", f"The run has no entry at place {place}.")
         return JsonAnswer(entry_whole(*found[0]))
+
+
+def start_key(name: str, key: str) -> str:
+    """A key belongs to whoever uses it, so that nobody joins the runs of others by guessing."""
+    return f"{name}/{key}"
 
 
 async def required(app: App, run_id: str) -> Run:

@@ -49,6 +49,7 @@ class RunSummary(Shape):
     batch: str | None
     row: int | None
     attempt: int
+    key: str | None = Field(description="The `Idempotency-Key` that `subject` started it with.")
 
 
 class RunWhole(RunSummary):
@@ -498,7 +499,13 @@ def run_summary(run: Run) -> dict[str, Json]:
         "batch": run.batch,
         "row": run.row,
         "attempt": run.attempt,
+        "key": _own_key(run),
     }
+
+
+def _own_key(run: Run) -> str | None:
+    whose = f"{run.subject}/"
+    return run.start_key[len(whose) :] if run.start_key is not None and run.start_key.startswith(whose) else None
 
 
 def run_whole(run: Run) -> dict[str, Json]:

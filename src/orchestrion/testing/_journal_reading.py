@@ -22,7 +22,8 @@ from ._journal_materials import HandClock, a_leaf, a_request, a_run, approved, b
 async def check_runs_are_listed_newest_first(journal: Journal, clock: HandClock) -> None:
     for i in range(5):
         batch = "b1" if i % 2 else None
-        await journal.start(a_run(f"run-{i}", clock, batch=batch, workflow="refund" if i == 4 else "triage"))
+        workflow = "refund" if i == 4 else "triage"
+        await journal.start(a_run(f"run-{i}", clock, batch=batch, workflow=workflow, start_key=f"key-{i}"))
         clock.pass_s(1)
     assert await journal.claim("run-1")
 
@@ -36,6 +37,8 @@ async def check_runs_are_listed_newest_first(journal: Journal, clock: HandClock)
     assert third is not None
     assert await listed(RunFilter(limit=2, before=(third.created_at, third.id))) == "21"
     assert await listed(RunFilter(ids=["run-4", "run-0", "other"])) == "40"
+    assert await listed(RunFilter(start_keys=["key-1", "key-3", "other"])) == "31"
+    assert await listed(RunFilter(start_keys=["key-1", "key-4"], workflow="refund")) == "4"
     assert await listed(RunFilter(since=third.created_at)) == "43"
     assert [(run.id, run.input) for run in await journal.runs(RunFilter(limit=1, bare=True))] == [("run-4", None)]
     assert await listed(RunFilter(batch="b1")) == "31"

@@ -2,12 +2,15 @@ import { createRootRoute, createRoute, createRouter } from "@tanstack/react-rout
 
 import { Empty } from "./parts/ui";
 import { Approvals } from "./pages/approvals/Approvals";
+import { Chat } from "./pages/chat/Chat";
 import { Layout } from "./pages/Layout";
 import { Overview } from "./pages/Overview";
 import { RunPage } from "./pages/run/RunPage";
 import { Runs } from "./pages/Runs";
 
 const text = (value: unknown) => (typeof value === "string" && value ? value : undefined);
+/** A name that looks like a number is a name. */
+const word = (value: unknown) => (["number", "boolean"].includes(typeof value) ? String(value) : text(value));
 const integer = (value: unknown) => (Number.isSafeInteger(Number(value)) && value !== "" && value !== undefined ? Number(value) : undefined);
 
 const root = createRootRoute({ component: Layout, notFoundComponent: () => <Empty title="There is nothing at this address." /> });
@@ -53,8 +56,25 @@ export const run = createRoute({
 const approvals = createRoute({ getParentRoute: () => root, path: "/approvals", component: Approvals });
 const approval = createRoute({ getParentRoute: () => root, path: "/approvals/$id", component: Approvals });
 
+export interface ChatSearch {
+  with?: string | undefined;
+  conversation?: string | undefined;
+  by?: string | undefined;
+}
+
+export const chat = createRoute({
+  getParentRoute: () => root,
+  path: "/chat",
+  component: Chat,
+  validateSearch: (search: Record<string, unknown>): ChatSearch => ({
+    with: text(search.with),
+    conversation: word(search.conversation),
+    by: word(search.by),
+  }),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, runs, run, approvals, approval]),
+  routeTree: root.addChildren([overview, runs, run, approvals, approval, chat]),
   defaultPreload: false,
 });
 

@@ -11,6 +11,12 @@ export type ApprovalList = Shapes["ApprovalList"];
 export type WorkflowList = Shapes["WorkflowList"];
 export type WorkflowWhole = Shapes["WorkflowWhole"];
 export type Acting = Shapes["Acting"];
+export type Partner = Shapes["PartnerShape"];
+export type PartnerList = Shapes["PartnerList"];
+export type EntryPage = Shapes["EntryPage"];
+export type Feedback = Shapes["FeedbackShape"];
+export type FeedbackList = Shapes["FeedbackList"];
+export type FeedbackGiven = Shapes["FeedbackGiven"];
 export type AnswerGiven = Shapes["AnswerGiven"];
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
@@ -31,10 +37,10 @@ export class RequestFailed extends Error {
 }
 
 /** Raises RequestFailed with the problem the server answered, or one that says it cannot be reached. */
-async function call<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
-  const sent: RequestInit = { method, headers: { accept: "application/json" } };
+async function call<Answer>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  const sent: RequestInit = { method, headers: { accept: "application/json", ...headers } };
   if (body !== undefined) {
-    sent.headers = { accept: "application/json", "content-type": "application/json" };
+    sent.headers = { accept: "application/json", "content-type": "application/json", ...headers };
     sent.body = JSON.stringify(body);
   }
   const response = await fetch(`/api/v1${path}`, sent).catch(() => {
@@ -51,6 +57,9 @@ export interface RunsAsked {
   workflow?: string;
   status?: string[];
   since?: string;
+  /** What runs were started with as Idempotency-Key, by whom. */
+  key?: string[];
+  by?: string;
   after?: string;
   limit?: number;
 }
@@ -73,6 +82,12 @@ export const api = {
   runs: (asked: RunsAsked) => call<RunPage>("GET", `/runs?${asQuery(asked)}`),
   run: (run: string) => call<RunWhole>("GET", `/runs/${id(run)}`),
   entry: (run: string, place: number) => call<EntryWhole>("GET", `/runs/${id(run)}/entries/${place}`),
+  entries: (run: string) => call<EntryPage>("GET", `/runs/${id(run)}/entries?limit=1000`),
+  start: (given: { workflow: string; input: Json }, key: string) =>
+    call<RunSummary>("POST", "/runs", given, { "idempotency-key": key }),
+  partners: () => call<PartnerList>("GET", "/partners"),
+  feedback: (run: string) => call<FeedbackList>("GET", `/runs/${id(run)}/feedback`),
+  giveFeedback: (run: string, given: FeedbackGiven) => call<Feedback>("POST", `/runs/${id(run)}/feedback`, given),
   cancel: (run: string) => call<RunSummary>("POST", `/runs/${id(run)}/cancel`),
   retry: (run: string) => call<RunSummary>("POST", `/runs/${id(run)}/retry`),
   rerun: (run: string, given: { task?: string; input?: unknown }) => call<RunSummary>("POST", `/runs/${id(run)}/rerun`, given),

@@ -58,6 +58,7 @@ function Bar({ onSearch }: { onSearch: () => void }) {
             Approvals
             {open ? <span className="number ml-1.5 rounded-full bg-accent px-1.5 text-[12px] text-on-accent">{open}</span> : null}
           </Tab>
+          <Tab to="/chat">Chat</Tab>
         </nav>
         <button
           type="button"
@@ -77,7 +78,7 @@ function Bar({ onSearch }: { onSearch: () => void }) {
   );
 }
 
-function Tab({ to, children }: { to: "/" | "/runs" | "/approvals"; children: React.ReactNode }) {
+function Tab({ to, children }: { to: "/" | "/runs" | "/approvals" | "/chat"; children: React.ReactNode }) {
   return (
     <Link
       to={to}

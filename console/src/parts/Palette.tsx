@@ -86,6 +86,7 @@ function usePlaces(text: string): Place[] {
     const pages: Place[] = [
       { id: "overview", label: "Overview", note: "page", go: () => void navigate({ to: "/" }) },
       { id: "runs", label: "Runs", note: "page", go: () => void navigate({ to: "/runs" }) },
+      { id: "chat", label: "Chat", note: "page", go: () => void navigate({ to: "/chat" }) },
       { id: "approvals", label: "Approvals", note: "page", go: () => void navigate({ to: "/approvals" }) },
     ];
     const workflows = named.map((workflow) => ({

@@ -4,7 +4,7 @@ import type { Json } from "../../api/client";
 import { Button } from "../../parts/ui";
 import { fieldWords, isRecord } from "../../parts/words";
 
-interface Schema {
+export interface Schema {
   type?: string;
   title?: string;
   description?: string;
@@ -22,11 +22,12 @@ interface Schema {
 interface FormProps {
   schema: unknown;
   busy: boolean;
+  label?: string;
   submit: (value: Json) => void;
 }
 
 /** Fields for the members of an object; JSON for whatever else a schema asks for. The server checks what is sent. */
-export function Form({ schema, busy, submit }: FormProps) {
+export function Form({ schema, busy, label = "Send the answer", submit }: FormProps) {
   const asked: Schema = isRecord(schema) ? (schema as Schema) : {};
   const fields = Object.entries(asked.properties ?? {});
   const [wrong, setWrong] = useState("");
@@ -47,7 +48,7 @@ export function Form({ schema, busy, submit }: FormProps) {
       ))}
       {fields.length === 0 && <Field name="value" schema={{ ...asked, title: asked.title ?? "Answer, as JSON" }} required />}
       {wrong && <p role="alert" className="text-bad">{wrong}</p>}
-      <Button type="submit" look="main" disabled={busy} className="max-md:min-h-11 max-md:w-full">Send the answer</Button>
+      <Button type="submit" look="main" disabled={busy} className="max-md:min-h-11 max-md:w-full">{label}</Button>
     </form>
   );
 }
@@ -56,9 +57,11 @@ interface FieldProps {
   name: string;
   schema: Schema;
   required: boolean;
+  /** One line for a text of any length. */
+  short?: boolean;
 }
 
-function Field({ name, schema, required }: FieldProps) {
+export function Field({ name, schema, required, short }: FieldProps) {
   const label = schema.title ?? fieldWords(name);
   if (schema.type === "boolean") {
     return (
@@ -70,7 +73,7 @@ function Field({ name, schema, required }: FieldProps) {
   return (
     <label className="block">
       <span className="text-quiet first-letter:uppercase">{label}{required ? "" : " (may be left out)"}</span>
-      <Entry name={name} schema={schema} required={required} />
+      <Entry name={name} schema={schema} required={required} short={short ?? false} />
       {schema.description && <span className="text-[12px] text-quiet">{schema.description}</span>}
     </label>
   );
@@ -78,7 +81,7 @@ function Field({ name, schema, required }: FieldProps) {
 
 const LONG = 200;
 
-function Entry({ name, schema, required }: FieldProps) {
+function Entry({ name, schema, required, short }: FieldProps) {
   const common = { name, required, className: "mt-1 block w-full" };
   const start = schema.default === undefined ? undefined : String(schema.default);
   if (schema.enum) {
@@ -93,17 +96,17 @@ function Entry({ name, schema, required }: FieldProps) {
     const step = schema.type === "integer" ? 1 : "any";
     return <input {...common} type="number" step={step} min={schema.minimum} max={schema.maximum} defaultValue={start} />;
   }
-  if (schema.type === "string" && (schema.maxLength ?? Infinity) <= LONG) {
+  if (schema.type === "string" && (short || (schema.maxLength ?? Infinity) <= LONG)) {
     return <input {...common} minLength={schema.minLength} maxLength={schema.maxLength} pattern={schema.pattern} defaultValue={start} />;
   }
   if (schema.type === "string") {
     return <textarea {...common} rows={4} minLength={schema.minLength} maxLength={schema.maxLength} defaultValue={start} />;
   }
-  return <textarea {...common} rows={4} spellCheck={false} placeholder="JSON" className={`${common.className} font-mono text-[12.5px]`} />;
+  return <textarea {...common} rows={4} spellCheck={false} placeholder="JSON" defaultValue={schema.default === undefined ? undefined : JSON.stringify(schema.default, null, 2)} className={`${common.className} font-mono text-[12.5px]`} />;
 }
 
 /** Raises SyntaxError where a member is to be JSON and is not. */
-function objectOf(fields: [string, Schema][], given: FormData): Json {
+export function objectOf(fields: [string, Schema][], given: FormData): Json {
   const value: { [name: string]: Json } = {};
   for (const [name, schema] of fields) {
     const text = given.get(name);

@@ -56,11 +56,13 @@ export interface Followed {
   summary: RunSummary | null;
   /** What agents are saying at this moment, by the key of the step. */
   speech: ReadonlyMap<string, string>;
+  /** The structured answers they are making, as far as these have come: the beginning of a JSON text. */
+  drafts: ReadonlyMap<string, string>;
   /** Whether everything recorded so far has come. */
   settled: boolean;
 }
 
-const NOTHING: Followed = { entries: [], summary: null, speech: new Map(), settled: false };
+const NOTHING: Followed = { entries: [], summary: null, speech: new Map(), drafts: new Map(), settled: false };
 
 interface Chunk {
   key: string;
@@ -75,13 +77,14 @@ export function useRunStream(run: string): Followed {
     setFollowed(NOTHING);
     const entries = new Map<number, EntrySummary>();
     const speech = new Map<string, string>();
+    const drafts = new Map<string, string>();
     let summary: RunSummary | null = null;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const show = () => {
       timer ??= setTimeout(() => {
         timer = undefined;
         const ordered = [...entries.values()].sort((one, other) => one.place - other.place);
-        setFollowed({ entries: ordered, summary, speech: new Map(speech), settled: summary !== null });
+        setFollowed({ entries: ordered, summary, speech: new Map(speech), drafts: new Map(drafts), settled: summary !== null });
       }, 60);
     };
     const close = whileSeen(() => {
@@ -93,12 +96,13 @@ export function useRunStream(run: string): Followed {
         });
       on<EntrySummary>("entry", (entry) => {
         entries.set(entry.place, entry);
-        if (entry.status !== "intent") speech.delete(entry.key);
+        if (entry.status !== "intent") [speech, drafts].forEach((each) => each.delete(entry.key));
       });
       on<RunSummary>("run", (found) => (summary = found));
       on<Chunk>("chunk", (chunk) => {
-        if (chunk.kind === "reset") speech.delete(chunk.key);
-        else if (chunk.kind === "text") speech.set(chunk.key, (speech.get(chunk.key) ?? "") + chunk.text);
+        const heard = chunk.kind === "json" ? drafts : speech;
+        if (chunk.kind === "reset") [speech, drafts].forEach((each) => each.delete(chunk.key));
+        else if (chunk.kind !== "lost") heard.set(chunk.key, (heard.get(chunk.key) ?? "") + chunk.text);
       });
       on("reset", () => entries.clear());
       on("end", () => {

@@ -51,7 +51,7 @@ function Bar({ onSearch }: { onSearch: () => void }) {
     <header className="sticky top-0 z-10 border-b border-line bg-card">
       <div className="mx-auto flex h-12 max-w-[1440px] items-center gap-1 px-4 max-md:px-2">
         <span className="mr-4 font-semibold tracking-tight max-md:hidden">Orchestrion</span>
-        <nav aria-label="Pages" className="flex gap-1">
+        <nav aria-label="Pages" className="flex gap-1 max-md:gap-0">
           <Tab to="/">Overview</Tab>
           <Tab to="/runs">Runs</Tab>
           <Tab to="/approvals">
@@ -83,7 +83,7 @@ function Tab({ to, children }: { to: "/" | "/runs" | "/approvals" | "/chat"; chi
     <Link
       to={to}
       activeOptions={{ exact: to === "/", includeSearch: false }}
-      className="flex items-center rounded px-2.5 py-1.5 text-quiet hover:bg-sunken aria-[current=page]:bg-chosen aria-[current=page]:font-medium aria-[current=page]:text-text"
+      className="flex items-center rounded px-2.5 py-1.5 max-md:px-1.5 text-quiet hover:bg-sunken aria-[current=page]:bg-chosen aria-[current=page]:font-medium aria-[current=page]:text-text"
     >
       {children}
     </Link>

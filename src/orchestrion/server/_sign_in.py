@@ -1,6 +1,5 @@
 """Signing in to a browser: a one-time link, a page with one button, a cookie."""
 
-from html import escape
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -12,14 +11,8 @@ from ._accounts import SESSION_S
 from ._answers import JsonAnswer
 from ._identity import Door, GuardedRoute, Me, Shown
 from ._shapes import Acting
+from ._sign_in_page import HTML, sign_in_page, used_page
 
-HTML = "text/html; charset=utf-8"
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Orchestrion</title>
-<body><h1>Orchestrion</h1>{body}</body></html>
-"""
-BUTTON = """<form method="post" action="/sign-in"><input type="hidden" name="code" value="{code}">
-<button autofocus>Sign in</button></form>"""
 MOST_FORM = 2000
 """Bytes of the form."""
 
@@ -33,7 +26,7 @@ def sign_in_routes(door: Door) -> APIRouter:
     )
     async def page(code: Annotated[str, Query(max_length=200)] = "") -> Response:
         """A page with one button, which signs in."""
-        return Response(PAGE.format(body=BUTTON.format(code=escape(code, quote=True))), media_type=HTML)
+        return sign_in_page(code)
 
     @router.post(
         "/sign-in",
@@ -57,11 +50,14 @@ def sign_in_routes(door: Door) -> APIRouter:
         codes = parse_qs(body[:MOST_FORM].decode("latin-1")).get("code", [""])
         redeemed = await door.accounts.redeem(codes[0])
         if redeemed is None:
-            raise UserError(
+            problem = UserError(
                 "link-used",
                 "This link has been used, has expired, or never was one.",
                 hint="`orchestrion users link NAME` makes another one.",
             )
+            if "text/html" in request.headers.get("accept", ""):
+                return used_page(problem.message)
+            raise problem
         name = redeemed.person.name
         session = await door.accounts.issue(name, "session", by=name, lasts_s=SESSION_S)
         response = Response(status_code=303, headers={"location": "/"})

@@ -48,8 +48,12 @@ export function Conversation({ partner, conversation, by }: ConversationProps) {
 function Head({ partner, begun }: { partner: Partner; begun: boolean }) {
   return (
     <header className="border-b border-line px-4 py-2">
-      <Link to="/chat" className="inline-flex min-h-8 items-center text-accent lg:hidden">All to talk to</Link>
       <div className="flex items-center gap-3">
+        <Link to="/chat" aria-label="All there are to talk to" className="-ml-2 inline-flex size-9 items-center justify-center rounded text-accent hover:bg-sunken lg:hidden">
+          <svg viewBox="0 0 16 16" className="size-4" fill="none" stroke="currentColor" strokeWidth="2" aria-hidden>
+            <path d="m10 3-5 5 5 5" />
+          </svg>
+        </Link>
         <h1 className="min-w-0 truncate text-[15px] font-semibold">{shortName(partner.name)}</h1>
         <span className="text-quiet">{partner.kind}</span>
         {begun && (
@@ -90,7 +94,10 @@ function Talk({ partner, conversation, by, known }: TalkProps) {
   const last = useQuery({ ...runQuery(known.at(-1)?.id ?? ""), enabled: known.length > 0 }).data;
   const asked = askedOf(partner, last ? fieldsOf(partner, last.input) : {});
   const [open, setOpen] = useState(known.length === 0);
-  useEffect(() => setOpen(conversation === undefined), [conversation]);
+  useEffect(() => {
+    setOpen(conversation === undefined);
+    box.current?.focus();
+  }, [conversation]);
   const send = () => {
     if (partner.text === null || text.trim() === "" || sending.isPending) return;
     if (form.current && !form.current.checkValidity()) {
@@ -111,7 +118,7 @@ function Talk({ partner, conversation, by, known }: TalkProps) {
   return (
     <>
       {partner.text !== null && asked.fields.length > 0 && (
-        <Fields key={last?.id ?? "first"} form={form} asked={asked} open={open} setOpen={setOpen} done={() => box.current?.focus()} />
+        <Fields key={last?.id ?? "first"} form={form} asked={asked} open={open} setOpen={setOpen} done={() => (text.trim() === "" ? box.current?.focus() : send())} />
       )}
       <Scroller>
         <Turns partner={partner} by={by} conversation={conversation} known={known} answered={() => box.current?.focus()} />
@@ -140,7 +147,7 @@ function Talk({ partner, conversation, by, known }: TalkProps) {
 }
 
 function Beginning({ partner }: { partner: Partner }) {
-  const words = partner.kind === "workflow" ? "Each message is a run of its own: a workflow keeps no conversation." : "What is said stays in this conversation, and each answer is a run.";
+  const words = partner.kind === "workflow" ? "Each message is a run of its own: a workflow keeps no conversation." : "Each answer is a run, with its whole record.";
   return (
     <div>
       <Empty title={partner.description || `Say something to ${shortName(partner.name)}.`}>{words}</Empty>

@@ -13,21 +13,21 @@ const MOST = 8;
 export function Earlier({ partner }: { partner: Partner }) {
   const who = useQuery(me).data?.name;
   const found = useQuery(runs({ workflow: partner.name, limit: SEEN })).data?.runs ?? [];
-  const first = new Map<string, RunSummary>();
+  const known = new Map<string, { first: RunSummary; last: RunSummary }>();
   for (const run of found) {
     const turn = turnOf(run.key);
-    if (turn && run.subject === who) first.set(turn.conversation, run);
+    if (turn && run.subject === who) known.set(turn.conversation, { first: run, last: known.get(turn.conversation)?.last ?? run });
   }
-  if (first.size === 0) return null;
+  if (known.size === 0) return null;
   return (
     <section className="mx-auto mt-6 w-full max-w-lg">
       <h2 className="heading text-quiet">Earlier conversations</h2>
       <ul className="mt-1">
-        {[...first].slice(0, MOST).map(([conversation, run]) => (
+        {[...known].slice(0, MOST).map(([conversation, { first, last }]) => (
           <li key={conversation}>
             <Link to="/chat" search={{ with: partner.name, conversation, by: who }} className="flex items-baseline gap-3 rounded px-2 py-1.5 hover:bg-sunken">
-              <Beginning partner={partner} run={run.id} />
-              <span className="shrink-0 text-quiet"><Time at={run.created_at} /></span>
+              <Beginning partner={partner} run={first.id} />
+              <span className="shrink-0 text-quiet"><Time at={last.created_at} /></span>
             </Link>
           </li>
         ))}

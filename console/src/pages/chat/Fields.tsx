@@ -1,7 +1,7 @@
 import type { RefObject } from "react";
 
 import type { Json, Partner } from "../../api/client";
-import { isRecord } from "../../parts/words";
+import { fieldWords, isRecord } from "../../parts/words";
 import { Field, type Schema } from "../approvals/Form";
 
 /** What a partner is to be told beside the message, with what it was told last. */
@@ -13,6 +13,8 @@ export function askedOf(partner: Partner, kept: { [name: string]: Json }): { fie
   return { fields, required: schema.required ?? [] };
 }
 
+const wordsOf = (value: unknown) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+
 interface FieldsProps {
   form: RefObject<HTMLFormElement | null>;
   asked: ReturnType<typeof askedOf>;
@@ -23,7 +25,7 @@ interface FieldsProps {
 
 /** A small form at the top of a conversation. */
 export function Fields({ form, asked, open, setOpen, done }: FieldsProps) {
-  const told = asked.fields.filter(([, field]) => field.default !== undefined).map(([name, field]) => `${name}: ${String(field.default)}`);
+  const told = asked.fields.filter(([, field]) => field.default !== undefined).map(([name, field]) => `${fieldWords(name)}: ${wordsOf(field.default)}`);
   return (
     <details open={open} onToggle={(event) => setOpen(event.currentTarget.open)} className="border-b border-line px-4 py-2">
       <summary className="truncate text-quiet">{told.length > 0 ? told.join(", ") : "Details for this conversation"}</summary>

@@ -10,7 +10,7 @@ import { type Line, linesOf, makersWords, modelEntries } from "./talk";
 const MOST = 12;
 
 /** What happened on the way to the answer: one small line each, which opens. */
-export function Lines({ run, entries }: { run: string; entries: readonly EntrySummary[] }) {
+export function Lines({ run, partner, entries }: { run: string; partner: string; entries: readonly EntrySummary[] }) {
   const [whole, setWhole] = useState(false);
   const lines = linesOf(entries);
   const shown = whole ? lines : lines.slice(-MOST);
@@ -25,7 +25,7 @@ export function Lines({ run, entries }: { run: string; entries: readonly EntrySu
           <li key={line.entry.place}>
             <Opening run={run} entry={line.entry}>
               <Status status={line.entry.status} bare />
-              <Words line={line} />
+              <Words line={line} partner={partner} />
               {line.entry.started_at && line.entry.ended_at && (
                 <span className="number shrink-0">{spanWords(secondsBetween(line.entry.started_at, line.entry.ended_at))}</span>
               )}
@@ -38,10 +38,10 @@ export function Lines({ run, entries }: { run: string; entries: readonly EntrySu
   );
 }
 
-function Words({ line: { by, what, kind } }: { line: Line }) {
+function Words({ line: { by, what, kind }, partner }: { line: Line; partner: string }) {
   return (
     <span className="min-w-0 truncate">
-      {by && <>{by} </>}
+      {by && by !== partner && <>{by} </>}
       {kind === "engages" ? <>hands over{what && <> to <span className="font-medium text-text">{what}</span></>}</> : <span className="font-mono text-[12px]">{what}</span>}
     </span>
   );

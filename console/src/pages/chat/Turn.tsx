@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import type { EntrySummary, Json, Partner, RunSummary, RunWhole } from "../../api/client";
 import { useRunStream } from "../../api/live";
@@ -8,11 +8,11 @@ import { approvalsOf, run as runQuery } from "../../api/queries";
 import { FailedRequest, ProblemPanel, Time, Value } from "../../parts/ui";
 import { costOf, moneyWords, problemIn, secondsBetween, spanWords } from "../../parts/words";
 import { Question } from "../approvals/Question";
-import { Answer } from "./Answer";
+import { Answer, language } from "./Answer";
 import { Lines, Makers } from "./Lines";
 import { Opinion } from "./Opinion";
 import { entriesOf } from "./queries";
-import { fieldsOf, hasEnded } from "./talk";
+import { draftWords, fieldsOf, hasEnded, shortName } from "./talk";
 
 interface TurnProps {
   partner: Partner;
@@ -31,12 +31,17 @@ export function Turn(props: TurnProps) {
 
 function Following(props: TurnProps) {
   const { run, moved } = props;
-  const { entries, summary, speech } = useRunStream(run.id);
+  const { entries, summary, speech, drafts } = useRunStream(run.id);
+  const heard = useRef({ key: "", text: "" });
   useEffect(() => {
     if (summary) moved(summary);
     // only news counts, not who listens
   }, [summary]);
-  return <Shown {...props} entries={entries} speech={[...speech.values()].at(-1)} />;
+  const said = [...speech].at(-1) ?? [...drafts].map(([key, draft]) => [key, draftWords(draft, language)] as const).at(-1);
+  if (said?.[1]) heard.current = { key: said[0], text: said[1] };
+  // what has been said whole stands until the answer does
+  const stands = said?.[1] || entries.some((entry) => entry.key === heard.current.key && entry.status === "completed");
+  return <Shown {...props} entries={entries} speech={stands ? heard.current.text : undefined} />;
 }
 
 function Past(props: TurnProps) {
@@ -54,7 +59,7 @@ function Shown({ partner, run, entries, speech, answered }: TurnProps & { entrie
     <>
       <Said partner={partner} input={whole.input as Json} />
       <div className="min-w-0">
-        <Lines run={run.id} entries={entries} />
+        <Lines run={run.id} partner={shortName(partner.name)} entries={entries} />
         {entries.some((entry) => entry.kind === "request") && <Questions run={run.id} answered={answered} />}
         {!ended && speech && <p dir="auto" className="whitespace-pre-wrap break-words [unicode-bidi:isolate]">{speech}</p>}
         <div aria-live="polite">{ended ? <Outcome run={whole} /> : <Meanwhile run={run} speaks={speech !== undefined} />}</div>

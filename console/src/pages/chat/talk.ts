@@ -79,6 +79,20 @@ export function spokenOf(output: unknown, language: string): Spoken {
   };
 }
 
+const MEMBER = /"([a-z]+)"\s*:\s*"((?:[^"\\]|\\.)*)/g;
+
+/** What an answer that is being made says so far, found in the beginning of its JSON. */
+export function draftWords(draft: string, language: string): string | null {
+  const texts = new Map([...draft.matchAll(MEMBER)].map(([, name = "", text = ""]) => [name, text]));
+  const name = [...TEXTS, language].find((each) => texts.has(each));
+  const text = texts.get(name ?? "")?.replace(/\\u[0-9a-f]{0,3}$/i, "");
+  try {
+    return text ? (JSON.parse(`"${text}"`) as string) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** A value in place of the one at a path. */
 export const placed = (path: readonly string[], value: Json): Json =>
   path.reduceRight<Json>((inside, name) => ({ [name]: inside }), value);

@@ -13,6 +13,7 @@ import pytest
 from orchestrion.core import parse
 from orchestrion.server import Limits
 from orchestrion.testing import World, served
+from orchestrion.testing.openai_server import OpenAIServer, Streams
 
 pytestmark = pytest.mark.anyio
 
@@ -193,3 +194,32 @@ async def test_a_server_that_stops_ends_its_streams(tmp_path: Path) -> None:
         assert (await client.get("/health")).status_code == 200
         await context.__aexit__(None, None, None)
         await client.aclose()
+
+
+async def test_what_is_said_before_a_run_is_followed_is_kept_for_whoever_said_they_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "test")
+    folder = tmp_path / "project"
+    async with OpenAIServer([Streams(["Once ", "upon ", "a time"], stalls=True)]) as model:
+        for name, text in {
+            "orchestrion.yaml": f"egress: {{ allow: ['127.0.0.1'] }}\nmodels: {{ pen: {{ provider: openai:test, base_url: '{model.base_url}' }} }}\n",
+            "agents/writer.yaml": "name: writer\nmodel: pen\n",
+            "policies/all.cedar": "permit (principal, action, resource);\n",
+        }.items():
+            (folder / name).parent.mkdir(exist_ok=True, parents=True)
+            (folder / name).write_text(text)
+        async with served(folder) as world, world.client("operator") as client:
+            given = {"workflow": "agents/writer", "input": {"input": {}}, "followed": True}
+            with world.app.listen() as other:
+                run = (await client.post("/api/v1/runs", json=given)).json()["id"]
+                async with asyncio.timeout(20):
+                    async for chunk in other:
+                        if chunk.text == "a time":
+                            break
+            async with stream(client, f"/api/v1/runs/{run}/events") as events:
+                heard = await until(events, "chunk", text="a time")
+            assert "".join(each.content["text"] for each in heard if each.kind == "chunk") == "Once upon a time"
+            async with stream(client, f"/api/v1/runs/{run}/events") as events:
+                assert all(each.kind != "chunk" for each in await until(events, "run"))
+            await client.post(f"/api/v1/runs/{run}/cancel")

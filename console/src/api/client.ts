@@ -83,7 +83,7 @@ export const api = {
   run: (run: string) => call<RunWhole>("GET", `/runs/${id(run)}`),
   entry: (run: string, place: number) => call<EntryWhole>("GET", `/runs/${id(run)}/entries/${place}`),
   entries: (run: string) => call<EntryPage>("GET", `/runs/${id(run)}/entries?limit=1000`),
-  start: (given: { workflow: string; input: Json }, key: string) =>
+  start: (given: { workflow: string; input: Json; followed: boolean }, key: string) =>
     call<RunSummary>("POST", "/runs", given, { "idempotency-key": key }),
   partners: () => call<PartnerList>("GET", "/partners"),
   feedback: (run: string) => call<FeedbackList>("GET", `/runs/${id(run)}/feedback`),

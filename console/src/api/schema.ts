@@ -2185,6 +2185,12 @@ export interface components {
              * @description A version: its digest, an alias, or `working`: the files as they are.
              */
             version?: string | null;
+            /**
+             * Followed
+             * @description Its events are asked for at once: what agents say until then is kept for them.
+             * @default false
+             */
+            followed: boolean;
         };
         /** TextGiven */
         TextGiven: {

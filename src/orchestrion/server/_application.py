@@ -101,7 +101,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     api.router.route_class = GuardedRoute
     api.state.door = door
     for router in (
-        run_routes(app),
+        run_routes(app, live.expect),
         talk_routes(app),
         document_routes(app),
         approval_routes(app),

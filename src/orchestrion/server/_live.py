@@ -7,7 +7,7 @@ client is only late, and one that comes back with `Last-Event-ID` goes on where 
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -30,6 +30,8 @@ PAUSE_S = 0.1
 PAGE = 500
 MOST_OPEN = 20
 """Open entries a position names; with more of them it goes back to the first."""
+EXPECTED_S = 10.0
+"""What is said of a run is kept so long for whoever is about to follow it."""
 BEYOND = 2**62
 """After every place."""
 EVENT_STREAM = "text/event-stream"
@@ -82,6 +84,28 @@ class Live:
         self._door = door
         self._closing = asyncio.Event()
         self._streams = 0
+        self._expected: dict[str, tuple[ExitStack, Listener]] = {}
+
+    def expect(self, run_id: str) -> None:
+        """Somebody is about to follow a run: agents speak already, and what they say is kept for them a while."""
+        if run_id in self._expected or len(self._expected) >= self._limits.streams:
+            return
+        stack = ExitStack()
+        self._expected[run_id] = (stack, stack.enter_context(self._app.listen(run_id)))
+        asyncio.get_running_loop().call_later(EXPECTED_S, self._expect_no_more, run_id, stack)
+
+    def _expect_no_more(self, run_id: str, stack: ExitStack) -> None:
+        if run_id in self._expected and self._expected[run_id][0] is stack:
+            del self._expected[run_id]
+            stack.close()
+
+    def _voices(self, run_id: str, stack: AsyncExitStack) -> Listener:
+        """What is said of a run: from its beginning for the first one who was expected."""
+        if run_id in self._expected:
+            kept, voices = self._expected.pop(run_id)
+            stack.enter_context(kept)
+            return voices
+        return stack.enter_context(self._app.listen(run_id))
 
     def close(self) -> None:
         """End all streams: clients come back to whoever serves next."""
@@ -120,7 +144,7 @@ class Live:
         """A run's entries as they begin and end, its status, and answers of agents while they are made."""
         async with AsyncExitStack() as stack:
             follower = stack.enter_context(self._app.feed.follow(run_id))
-            voices = stack.enter_context(self._app.listen(run_id))
+            voices = self._voices(run_id, stack)
             told: Json = None
             while not self._closing.is_set():
                 follower.take()

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -45,8 +46,8 @@ StartKey = Annotated[
 ]
 
 
-def run_routes(app: App) -> APIRouter:
-    """Runs of an open project."""
+def run_routes(app: App, expect: Callable[[str], None]) -> APIRouter:
+    """Runs of an open project. `expect` is told of runs that somebody is about to follow."""
     router = APIRouter(prefix="/runs", tags=["runs"], route_class=GuardedRoute)
 
     @router.post("", operation_id="startRun", status_code=201, response_model=RunSummary)
@@ -55,6 +56,8 @@ def run_routes(app: App) -> APIRouter:
         chosen = await _chosen(app, given.workflow, given.version, me.name)
         own_key = start_key(me.name, key) if key is not None else None
         run = await app.start(chosen, given.input, start_key=own_key, subject=me.name)
+        if given.followed and not run.status.ended:
+            expect(run.id)
         return JsonAnswer(run_summary(run), status_code=201, headers={"location": f"/api/v1/runs/{run.id}"})
 
     @router.get("", operation_id="listRuns", response_model=RunPage)

@@ -127,6 +127,9 @@ class StartGiven(Given):
     version: Annotated[str | None, Field(max_length=100)] = Field(
         default=None, description="A version: its digest, an alias, or `working`: the files as they are."
     )
+    followed: bool = Field(
+        default=False, description="Its events are asked for at once: what agents say until then is kept for them."
+    )
 
 
 class RerunGiven(Given):

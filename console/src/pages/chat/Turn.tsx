@@ -14,6 +14,9 @@ import { Opinion } from "./Opinion";
 import { entriesOf } from "./queries";
 import { draftWords, fieldsOf, hasEnded, shortName } from "./talk";
 
+/** Characters of an answer that is being made; when it is whole, all of it can be read. */
+const SPOKEN = 20_000;
+
 interface TurnProps {
   partner: Partner;
   run: RunSummary;
@@ -61,7 +64,7 @@ function Shown({ partner, run, entries, speech, answered }: TurnProps & { entrie
       <div className="min-w-0">
         <Lines run={run.id} partner={shortName(partner.name)} entries={entries} />
         {entries.some((entry) => entry.kind === "request") && <Questions run={run.id} answered={answered} />}
-        {!ended && speech && <p dir="auto" className="whitespace-pre-wrap break-words [unicode-bidi:isolate]">{speech}</p>}
+        {!ended && speech && <p dir="auto" className="whitespace-pre-wrap break-words [unicode-bidi:isolate]">{speech.slice(-SPOKEN)}</p>}
         <div aria-live="polite">{ended ? <Outcome run={whole} /> : <Meanwhile run={run} speaks={speech !== undefined} />}</div>
         {ended && <Foot run={whole} entries={entries} />}
       </div>

@@ -49,7 +49,7 @@ export async function say({ partner, conversation, fields, known }: Saying): Pro
   const input = inputOf(partner, fields, conversation);
   const last = known.at(-1);
   for (let number = (last ? numberOf(last) : 0) + 1; ; number++) {
-    const run = await api.start({ workflow: partner.name, input }, turnKey(conversation, number));
+    const run = await api.start({ workflow: partner.name, input, followed: true }, turnKey(conversation, number));
     const whole = await api.run(run.id);
     if (!sameJson(whole.input, input)) continue;
     client.setQueryData(["run", run.id], whole);

@@ -210,7 +210,7 @@ async def test_what_is_said_before_a_run_is_followed_is_kept_for_whoever_said_th
             (folder / name).parent.mkdir(exist_ok=True, parents=True)
             (folder / name).write_text(text)
         async with served(folder) as world, world.client("operator") as client:
-            given = {"workflow": "agents/writer", "input": {"input": {}}, "followed": True}
+            given: dict[str, Any] = {"workflow": "agents/writer", "input": {"input": {}}, "followed": True}
             with world.app.listen() as other:
                 run = (await client.post("/api/v1/runs", json=given)).json()["id"]
                 async with asyncio.timeout(20):

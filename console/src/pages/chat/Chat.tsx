@@ -19,8 +19,8 @@ export function Chat() {
   const partner = partners.find((each) => each.name === search.with);
   if (partners.length === 0) return <Nobody />;
   return (
-    <div className="grid h-[calc(100dvh-5rem)] grid-cols-[16rem_minmax(0,1fr)] grid-rows-[minmax(0,1fr)] gap-4 max-lg:grid-cols-1">
-      <nav aria-label="Whom to talk to" className={`card min-h-0 overflow-y-auto ${search.with ? "max-lg:hidden" : ""}`}>
+    <div className="grid h-[calc(100dvh-82px)] grid-cols-[16rem_minmax(0,1fr)] grid-rows-[minmax(0,1fr)] gap-4 max-lg:grid-cols-1">
+      <nav aria-label="Whom to talk to" tabIndex={-1} className={`card min-h-0 overflow-y-auto ${search.with ? "max-lg:hidden" : ""}`}>
         {!search.with && <h1 className="px-4 pt-3 text-[17px] font-semibold lg:sr-only">Chat</h1>}
         <Group title="Agents" partners={partners.filter((each) => each.kind === "agent")} />
         <Group title="Teams" partners={partners.filter((each) => each.kind === "team")} />

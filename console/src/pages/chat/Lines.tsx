@@ -26,7 +26,7 @@ export function Lines({ run, partner, entries }: { run: string; partner: string;
             <Opening run={run} entry={line.entry}>
               <Status status={line.entry.status} bare />
               <Words line={line} partner={partner} />
-              {line.entry.started_at && line.entry.ended_at && (
+              {line.kind === "calls" && line.entry.started_at && line.entry.ended_at && (
                 <span className="number shrink-0">{spanWords(secondsBetween(line.entry.started_at, line.entry.ended_at))}</span>
               )}
             </Opening>

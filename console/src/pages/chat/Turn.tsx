@@ -40,7 +40,7 @@ function Following(props: TurnProps) {
     if (summary) moved(summary);
     // only news counts, not who listens
   }, [summary]);
-  const said = [...speech].at(-1) ?? [...drafts].map(([key, draft]) => [key, draftWords(draft, language)] as const).at(-1);
+  const said = [...drafts, ...speech].map(([key, text]) => [key, draftWords(text, language)] as const).at(-1);
   if (said?.[1]) heard.current = { key: said[0], text: said[1] };
   // what has been said whole stands until the answer does
   const stands = said?.[1] || entries.some((entry) => entry.key === heard.current.key && entry.status === "completed");
@@ -65,7 +65,7 @@ function Shown({ partner, run, entries, speech, answered }: TurnProps & { entrie
         <Lines run={run.id} partner={shortName(partner.name)} entries={entries} />
         {entries.some((entry) => entry.kind === "request") && <Questions run={run.id} answered={answered} />}
         {!ended && speech && <p dir="auto" className="whitespace-pre-wrap break-words [unicode-bidi:isolate]">{speech.slice(-SPOKEN)}</p>}
-        <div aria-live="polite">{ended ? <Outcome run={whole} /> : <Meanwhile run={run} speaks={speech !== undefined} />}</div>
+        <div aria-live="polite">{ended ? <Outcome run={whole} /> : <Meanwhile run={run} entries={entries} speaks={speech !== undefined} />}</div>
         {ended && <Foot run={whole} entries={entries} />}
       </div>
     </>
@@ -87,8 +87,12 @@ export function Bubble({ value }: { value: Json }) {
   );
 }
 
-function Meanwhile({ run, speaks }: { run: RunSummary; speaks: boolean }) {
-  if (run.status === "waiting") return <p className="mt-1 text-wait">Waits for a person.</p>;
+function Meanwhile({ run, entries, speaks }: { run: RunSummary; entries: readonly EntrySummary[]; speaks: boolean }) {
+  if (entries.some((entry) => entry.kind === "request" && entry.status === "intent")) return <p className="mt-1 text-wait">Waits for a person.</p>;
+  if (run.status === "waiting") {
+    // for a time, an event, or a person whom another run asks that this one began
+    return <p className="mt-1 text-wait">Waits. <Link to="/runs/$id" params={{ id: run.id }} className="underline">See for what</Link></p>;
+  }
   return speaks ? null : <p className="mt-1 animate-pulse text-quiet motion-reduce:animate-none">Working on it…</p>;
 }
 

@@ -81,8 +81,9 @@ export function spokenOf(output: unknown, language: string): Spoken {
 
 const MEMBER = /"([a-z]+)"\s*:\s*"((?:[^"\\]|\\.)*)/g;
 
-/** What an answer that is being made says so far, found in the beginning of its JSON. */
+/** What an answer that is being made says so far: itself, or what is found in the beginning of its JSON. */
 export function draftWords(draft: string, language: string): string | null {
+  if (!draft.trimStart().startsWith("{")) return draft;
   const texts = new Map([...draft.matchAll(MEMBER)].map(([, name = "", text = ""]) => [name, text]));
   const name = [...TEXTS, language].find((each) => texts.has(each));
   const text = texts.get(name ?? "")?.replace(/\\u[0-9a-f]{0,3}$/i, "");

@@ -50,14 +50,7 @@ def sign_in_routes(door: Door) -> APIRouter:
         codes = parse_qs(body[:MOST_FORM].decode("latin-1")).get("code", [""])
         redeemed = await door.accounts.redeem(codes[0])
         if redeemed is None:
-            problem = UserError(
-                "link-used",
-                "This link has been used, has expired, or never was one.",
-                hint="`orchestrion users link NAME` makes another one.",
-            )
-            if "text/html" in request.headers.get("accept", ""):
-                return used_page(problem.message)
-            raise problem
+            return _refused(as_page="text/html" in request.headers.get("accept", ""))
         name = redeemed.person.name
         session = await door.accounts.issue(name, "session", by=name, lasts_s=SESSION_S)
         response = Response(status_code=303, headers={"location": "/"})
@@ -80,3 +73,15 @@ def sign_in_routes(door: Door) -> APIRouter:
         return JsonAnswer({"name": me.name, "roles": list(me.roles)})
 
     return router
+
+
+def _refused(*, as_page: bool) -> Response:
+    """Raises: UserError `link-used`, unless people are to read it."""
+    problem = UserError(
+        "link-used",
+        "This link has been used, has expired, or never was one.",
+        hint="`orchestrion users link NAME` makes another one.",
+    )
+    if as_page:
+        return used_page(problem.message)
+    raise problem

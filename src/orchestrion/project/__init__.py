@@ -24,6 +24,7 @@ from ._settings import (
     Settings,
     settings_schema,
 )
+from ._webhook import Webhook
 
 __all__ = [
     "SETTINGS_FILE",
@@ -50,6 +51,7 @@ __all__ = [
     "Secret",
     "SecretReference",
     "Settings",
+    "Webhook",
     "read_settings",
     "settings_schema",
 ]

@@ -157,6 +157,9 @@ def _secrets_named(settings: Settings) -> Iterator[tuple[str, str]]:
     places: list[tuple[str, object]] = [("/store", settings.store)]
     places += [(f"/connections/{name}/url", each.url) for name, each in settings.connections.items()]
     places += [(f"/models/{name}/key", each.key) for name, each in settings.models.items()]
+    places += [(f"/webhooks/{name}/secret", each.secret) for name, each in settings.webhooks.items()]
+    if settings.mail is not None:
+        places.append(("/mail/password", settings.mail.password))
     for pointer, value in places:
         if isinstance(value, SecretReference):
             yield f"{pointer}/secret", value.secret

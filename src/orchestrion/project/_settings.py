@@ -15,6 +15,7 @@ from ._alert import AlertRule
 from ._mail import MailServer
 from ._model import Model
 from ._setting import WAY_OUT, SecretReference, Setting
+from ._webhook import Webhook
 
 _HOST = re.compile(
     r"(?:(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
@@ -436,6 +437,9 @@ class Settings(Setting):
     )
     limits: Limits = Field(default_factory=Limits, description="How much at once, and how much at most.")
     server: Server = Field(default_factory=Server, description="Where people and programs reach the platform.")
+    webhooks: dict[Name, Webhook] = Field(
+        default_factory=dict, description="What other systems may tell, by name: each at `/hooks/NAME`."
+    )
     telemetry: Telemetry | None = Field(
         default=None, description="Where OpenTelemetry spans go. Nothing is sent anywhere unless this is set."
     )

@@ -32,6 +32,7 @@ from ._shapes import Health, ProblemShape, Ready
 from ._sign_in import sign_in_routes
 from ._talks import talk_routes
 from ._versions import version_routes, workflow_routes
+from ._webhooks import webhook_routes
 
 API = "/api/v1"
 REFUSALS: Mapping[int, str] = {
@@ -110,6 +111,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     ):
         api.include_router(router, prefix=API)
     api.include_router(completion_routes(app, live, limits))
+    api.include_router(webhook_routes(app))
     api.include_router(sign_in_routes(door))
     api.include_router(console_routes())
     guard = Guard(app=cast("Asgi", api), hosts=place.hosts, limits=limits)

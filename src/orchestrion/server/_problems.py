@@ -44,6 +44,8 @@ STATUS: Mapping[str, int] = {
     "schema-mismatch": 422,
     "sign-in-required": 401,
     "head-too-large": 431,
+    "hook-expired": 403,
+    "hook-refused": 403,
     "link-used": 401,
     "too-busy": 429,
     "user-exists": 409,

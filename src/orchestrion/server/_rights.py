@@ -19,6 +19,9 @@ PUBLIC = frozenset(
 )
 """Operations that need nobody to be recognised."""
 
+SIGNED = frozenset({"receiveWebhook"})
+"""Operations of programs without an account, which look at a signature themselves."""
+
 GRANTED: Mapping[str, Sequence[str]] = {
     "whoAmI": ("viewer",),
     "signOut": ("viewer",),

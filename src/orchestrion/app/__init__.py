@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
     from ._kinds import Kinds, predictor_source
     from ._knowledge import knowledge_of
+    from ._notices import NoticeBook, Notices, Opened
     from ._partners import Partner, Settled, answer_text, partner, partners, settled, start_talk
     from ._process import run_process
     from ._project import Checked, routers_of
@@ -63,7 +64,10 @@ __all__ = [
     "Grouping",
     "Kinds",
     "Mode",
+    "NoticeBook",
+    "Notices",
     "Offer",
+    "Opened",
     "Oversight",
     "Partner",
     "PutAway",
@@ -158,6 +162,7 @@ _HOMES = {
     **dict.fromkeys(("Feedback", "FeedbackBook"), "_feedback"),
     **dict.fromkeys(("Watch", "watched_json"), "_watch"),
     "Watching": "_watching",
+    **dict.fromkeys(("NoticeBook", "Notices", "Opened"), "_notices"),
     "knowledge_of": "_knowledge",
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
     **dict.fromkeys(("keep_trials", "try_model"), "_trial"),

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from orchestrion.core import Json
 
 from ._alert import AlertRule
-from ._mail import MailServer
+from ._mail import MailAddress, MailServer
 from ._model import Model
 from ._setting import WAY_OUT, SecretReference, Setting
 from ._webhook import Webhook
@@ -356,6 +356,10 @@ class Server(Setting):
         default=None,
         pattern=r"^https?://[^/\s@]+/?$",
         description="Where it is reached from outside, such as `https://ai.example.com` of a proxy. Under other names it does not answer.",
+    )
+    notify: dict[Annotated[str, StringConstraints(min_length=1)], MailAddress] = Field(
+        default_factory=dict,
+        description="User → mail address: who may decide what waits is told of it once, with a link. It takes `mail`.",
     )
 
 

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from orchestrion import __version__
-from orchestrion.app import App
+from orchestrion.app import App, Notices
 from orchestrion.core import OrchestrionError, TransientError
 
 from ._accounts import Accounts
@@ -23,6 +23,7 @@ from ._identity import Door, GuardedRoute
 from ._incoming import incoming_routes
 from ._live import Live, live_routes
 from ._metrics import TEXT, metrics
+from ._notices import notice_routes
 from ._parts import part_routes, schedule_routes
 from ._place import Place
 from ._problems import MEDIA, on_http_error, on_invalid, on_orchestrion_error
@@ -62,6 +63,7 @@ class Site:
     door: Door
     changes: Changes
     live: Live
+    notices: Notices
     state: "State"
 
     def drain(self) -> None:
@@ -79,7 +81,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     """Raises: UserError `not-kept` where nothing is kept."""
     accounts = Accounts(durable(app), app.clock)
     door = Door(accounts=accounts, rights=rights(), cookie=f"orchestrion_{place.port}", secure=place.secure)
-    changes, state = Changes(app), State()
+    changes, state, notices = Changes(app), State(), Notices(app, durable(app), place.url)
     live = Live(app, changes, door, limits)
     api = FastAPI(
         title="Orchestrion",
@@ -113,10 +115,11 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     api.include_router(completion_routes(app, live, limits))
     api.include_router(webhook_routes(app))
     api.include_router(sign_in_routes(door))
+    api.include_router(notice_routes(notices.book, door))
     api.include_router(console_routes())
     guard = Guard(app=cast("Asgi", api), hosts=place.hosts, limits=limits)
     api.include_router(_of_the_process(app, state, api, guard))
-    return Site(asgi=guard, api=api, door=door, changes=changes, live=live, state=state)
+    return Site(asgi=guard, api=api, door=door, changes=changes, live=live, notices=notices, state=state)
 
 
 def _problem(said: str) -> dict[str, Any]:

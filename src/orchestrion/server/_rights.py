@@ -14,7 +14,7 @@ ROLES: Mapping[str, Sequence[str]] = {
 """Role → the roles it includes. Who writes workflows does not approve what they do unless somebody gave them both roles."""
 
 PUBLIC = frozenset(
-    {"health", "ready", "signInPage", "signIn", "consoleFile"}
+    {"health", "ready", "signInPage", "signIn", "consoleFile", "openNotice"}
     | {"consoleOverview", "consoleRuns", "consoleRun", "consoleApprovals", "consoleApproval"}
 )
 """Operations that need nobody to be recognised."""

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from ._feed import Feed, Follower
     from ._feedback import Feedback, FeedbackBook
     from ._folders import FolderWatch, PutAway, Watched, watches_of
-    from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
+    from ._journals import (
+        Mode,
+        StandBy,
+        back_up_store,
+        check_store,
+        copy_store,
+        migrate_store,
+        open_journal,
+        restore_store,
+    )
     from ._kinds import Kinds, predictor_source
     from ._knowledge import knowledge_of
     from ._notices import NoticeBook, Notices, Opened
@@ -92,6 +101,7 @@ __all__ = [
     "Watching",
     "add_model",
     "answer_text",
+    "back_up_store",
     "changes_between",
     "check_store",
     "conduct",
@@ -124,6 +134,7 @@ __all__ = [
     "require_input",
     "require_role",
     "resolve",
+    "restore_store",
     "resume",
     "retain",
     "retention_of",
@@ -156,6 +167,7 @@ _HOMES = {
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("Kinds", "predictor_source"), "_kinds"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
+    **dict.fromkeys(("back_up_store", "restore_store"), "_journals"),
     **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
     **dict.fromkeys(("Alert", "AlertBook"), "_alerts"),
     **dict.fromkeys(("Partner", "Settled", "answer_text", "partner", "partners", "settled", "start_talk"), "_partners"),

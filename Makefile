@@ -14,7 +14,7 @@ setup: ## install everything into .venv, with the command .venv/bin/orchestrion
 	$(PREPARE) dev
 	@echo "Ready: .venv/bin/orchestrion --help"
 
-demo: ## a bank's service desk in seven scenes, killed in the middle on purpose (SEED=7 deals out other messages)
+demo: ## a bank's service desk in seven scenes, killed in the middle on purpose, then in a browser (SEED=7 deals out other messages, SERVE=0 does without the browser)
 	$(PREPARE) run
 	@$(BIN)/python examples/customer-service/demo.py $(SEED)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from measuring import peak_mb, rss_mb, say
 
+from orchestrion.app import run_process
 from orchestrion.core import Datum, Json, LeafContext, Outcome, RunStatus, SystemClock
 from orchestrion.expressions import Expressions
 from orchestrion.journal import DurableJournal
@@ -87,4 +88,4 @@ async def _watch(expressions: Expressions, seen: list[float]) -> None:
 
 
 Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
-asyncio.run(main(Path(sys.argv[1]), *map(int, sys.argv[2:5])))
+run_process(lambda: main(Path(sys.argv[1]), *map(int, sys.argv[2:5])))

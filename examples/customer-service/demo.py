@@ -2,6 +2,8 @@
 
 Run: python demo.py [SEED]    (or `make demo [SEED=7]`; the seed deals out the messages of the last scene)
 
+It ends by serving the desk in a browser, with its runs and what waits for a person; with SERVE=0 in the environment it does not.
+
 It works in copies of this folder, in a new folder among the system's temporary files; this folder is left as it is.
 """
 
@@ -186,6 +188,8 @@ def main(seed: int) -> None:
     sixth = team_scene(home, desk, console)
     seventh = trial_scene(home, desk, messages, seed, console)
     conclude([first, second, third, fourth, fifth, sixth, seventh], page, home, time.monotonic() - began)
+    if os.environ.get("SERVE") != "0":
+        serve(desk)
 
 
 def introduce(home: Path) -> None:
@@ -450,6 +454,20 @@ def conclude(summary: Sequence[str], page: Path, home: Path, seconds: float) -> 
     console.print(f"  [bold]{escape(str(page))}[/]", soft_wrap=True)
     hint = f"To look around: cd {home / 'desk'}, then orchestrion approvals list. Delete {home} when done."
     console.print(f"[dim]{escape(hint)}[/]", soft_wrap=True)
+
+
+def serve(desk: Desk) -> None:
+    """The desk in a browser, until Ctrl-C."""
+    console.print()
+    console.print(
+        f"The desk in a browser, as {SUPPORT_LEAD}, who approves refunds. Ctrl-C ends it, SERVE=0 does without."
+    )
+    command = [sys.executable, "-m", "orchestrion", "dev", "--port", "0", "--as", SUPPORT_LEAD]
+    server = subprocess.Popen(command, cwd=desk.folder, env=desk.environment())  # noqa: S603 the product itself
+    try:
+        server.wait()
+    except KeyboardInterrupt:
+        server.wait()  # Ctrl-C has reached it too
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Killed with SIGKILL in the middle of deploying, promoting and taking back: aliases and trials agree, decisions stand once."""
+"""Killed with SIGKILL in the middle of deploying, promoting, taking back and retraining: aliases and trials agree, decisions stand once."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from orchestrion.app import open_journal
 from orchestrion.core import SystemClock
 from orchestrion.journal import DurableJournal
 from orchestrion.project import Project
-from orchestrion.registry import Move, Registry, Rollout, Rollouts, RolloutStatus
+from orchestrion.registry import PRODUCTION, Move, Registry, Rollout, Rollouts, RolloutStatus
 from orchestrion.testing import ACTS, Act, Process, begin_releases, play_release, write_greeting
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +26,7 @@ ENDED: dict[Act, tuple[int, RolloutStatus | None]] = {
     "promote": (2, RolloutStatus.PROMOTED),
     "take back": (1, RolloutStatus.ROLLED_BACK),
     "roll back": (3, None),
+    "retrain": (1, RolloutStatus.RUNNING),
 }
 """How many moves of the alias there are in the end, and what became of the trial."""
 
@@ -60,11 +61,12 @@ async def recorded(folder: Path) -> tuple[Sequence[Move], Sequence[Rollout]]:
     async with open_journal(Project.load(folder), mode="join", clock=SystemClock()) as journal:
         assert isinstance(journal, DurableJournal)
         registry = Registry(journal, SystemClock())
-        moves = tuple(reversed(await registry.moves("shop/greet")))
+        moved = tuple(reversed(await registry.moves("shop/greet")))
         rollouts = await Rollouts(journal, SystemClock()).listed(10)
-        for move in moves:
+        for move in moved:
             kept = (await registry.find(move.bundle)).bundle
             assert set(await registry.contents(kept)) == set(kept.pieces)
+    moves = [move for move in moved if move.alias == PRODUCTION]
     assert [move.number for move in moves] == list(range(1, len(moves) + 1))
     assert [move.before for move in moves] == [None, *(move.bundle for move in moves[:-1])]
     for rollout in rollouts:
@@ -93,7 +95,7 @@ def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("releases")
 
 
-FEWEST = {"deploy": 8, "try": 8, "promote": 4, "take back": 3, "roll back": 3}
+FEWEST = {"deploy": 8, "try": 8, "promote": 4, "take back": 3, "roll back": 3, "retrain": 8}
 """Places at which to die, at least."""
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrion.app import App, open_app, release, resolve, retrain_router
+from orchestrion.app import App, open_app, predictor_source, release, resolve, retrain_predictor, retrain_router
 from orchestrion.core import Json, Run, RunStatus, UserError, dump
+from orchestrion.models import train_predictor
 from orchestrion.oversight import Plan
+from orchestrion.project import Project
 from orchestrion.registry import PRODUCTION
 
 pytestmark = pytest.mark.anyio
@@ -115,3 +117,74 @@ async def test_a_file_that_cannot_be_read_says_where(tmp_path: Path) -> None:
     async with open_app(tmp_path) as app:
         with pytest.raises(UserError, match=r"corrections.jsonl:2: a correction has texts under 'text' and 'label'"):
             await retrain_router(app, "desk", file, trial=None, by="ana")
+
+
+LATE = """
+description: Whether an invoice is paid late.
+model: predictors/late.skops
+input: { type: object, properties: { days: { type: integer }, country: { type: string } } }
+labels: [on time, late]
+train: { estimator: trees, label: was_late, target_precision: 0.9 }
+"""
+JUDGE = """
+document: { dsl: 1.0.3, namespace: shop, name: judge, version: 1.0.0 }
+do:
+  - judge: { call: 'predict:1.0.0@default', with: { predictor: late, input: '${ . }' } }
+"""
+
+
+def invoices(folder: Path, file: str, rows: Sequence[tuple[int, str, int]]) -> Path:
+    path = folder / file
+    path.write_text(
+        "\n".join(["days,country,was_late", *(f"{days},{country},{late}" for days, country, late in rows), ""])
+    )
+    return path
+
+
+def write_predictor(folder: Path) -> Path:
+    """Trained where long terms are late in Austria; of Belgium it has seen only that nothing is."""
+    rows = [(days, "AT", int(days > 30)) for days in range(60)] + [(days, "BE", 0) for days in range(60)]
+    for name, text in {
+        "predictors/late.yaml": LATE,
+        "workflows/judge.yaml": JUDGE,
+        "policies/all.cedar": POLICY,
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    data = invoices(folder, "invoices.csv", rows)
+    train_predictor(predictor_source(Project.load(folder), "late"), data)
+    return data
+
+
+async def judged(app: App, days: int, country: str) -> Json:
+    chosen = await app.versions.choose("judge", "ana")
+    ended = await app.engine.settle((await app.start(chosen, {"days": days, "country": country})).id)
+    assert isinstance(ended.output, dict), ended.problem
+    return ended.output["label"]
+
+
+async def test_a_predictor_that_wins_is_offered_and_files_stay(tmp_path: Path) -> None:
+    data = write_predictor(tmp_path)
+    model = (tmp_path / "predictors/late.skops").read_bytes()
+    fixed = invoices(tmp_path, "fixed.csv", [(days, "BE", 1) for days in range(31, 60)])
+    async with open_app(tmp_path) as app:
+        await release(app, await resolve(app, "working", "judge"), PRODUCTION, by="ana", why="")
+        assert await judged(app, 45, "BE") == "on time"
+        found = await retrain_predictor(app, "late", data, fixed, trial=None, by="ana")
+        assert (found.won, found.contest.cases, found.contest.corrections) == (True, 120, 29)
+        assert found.contest.gained > 20
+        assert await judged(app, 45, "BE") == "on time"
+        assert (tmp_path / "predictors/late.skops").read_bytes() == model
+        await release(app, await resolve(app, "candidate", "judge"), PRODUCTION, by="ana", why="")
+        assert await judged(app, 45, "BE") == "late"
+        assert await judged(app, 10, "BE") == "on time"
+
+
+async def test_a_predictor_with_wrong_corrections_does_not_win(tmp_path: Path) -> None:
+    data = write_predictor(tmp_path)
+    noise = invoices(tmp_path, "noise.csv", [(days, "AT", int(days % 2)) for days in range(0, 60, 3)])
+    async with open_app(tmp_path) as app:
+        found = await retrain_predictor(app, "late", data, noise, trial=None, by="ana")
+        assert (found.won, found.offers) == (False, ())
+        with pytest.raises(UserError, match="cannot be read"):
+            await retrain_predictor(app, "late", data, tmp_path / "none.csv", trial=None, by="ana")

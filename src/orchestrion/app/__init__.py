@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._app import App, conduct, open_app, require_role
     from ._batch import Row, RowFile, open_rows
     from ._costs import Grouping, Spent, costs, waiting_for_models
+    from ._documents import DocumentChange, Documents, ProjectFile, keep_working
     from ._dry import Rehearsal, rehearse
     from ._evaluate import Evaluated, Tell, evaluate, read_evaluations
     from ._feed import Feed, Follower
@@ -43,10 +44,10 @@ if TYPE_CHECKING:
     )
     from ._replay import COMPARABLE, Replayed, ReplayedRun, Replays, open_replays, replay
     from ._retention import keep_retaining, retain, retention_of, vacuum_store
-    from ._retraining import Offer, Retrained, retrain_router
+    from ._retraining import Offer, Retrained, retrain_predictor, retrain_router
     from ._rollouts import Oversight, oversight_on
     from ._rooms import Rooms, open_rooms
-    from ._schedules import fire, pause, planned_on, resume, scheduled, scheduler_of
+    from ._schedules import fire, pause, planned_now, planned_on, resume, scheduled, scheduler_of
     from ._schemas import SCHEMA_KINDS, schema_of
     from ._succession import Standing, Succession
     from ._trial import keep_trials, try_model
@@ -64,6 +65,8 @@ __all__ = [
     "App",
     "Checked",
     "Chosen",
+    "DocumentChange",
+    "Documents",
     "Evaluated",
     "Feed",
     "Feedback",
@@ -79,6 +82,7 @@ __all__ = [
     "Opened",
     "Oversight",
     "Partner",
+    "ProjectFile",
     "PutAway",
     "Rehearsal",
     "Released",
@@ -111,6 +115,7 @@ __all__ = [
     "fire",
     "keep_retaining",
     "keep_trials",
+    "keep_working",
     "knowledge_of",
     "migrate_store",
     "open_app",
@@ -123,6 +128,7 @@ __all__ = [
     "partner",
     "partners",
     "pause",
+    "planned_now",
     "planned_on",
     "predictor_source",
     "put_on_trial",
@@ -138,6 +144,7 @@ __all__ = [
     "resume",
     "retain",
     "retention_of",
+    "retrain_predictor",
     "retrain_router",
     "roll_back",
     "routers_of",
@@ -162,13 +169,16 @@ _HOMES = {
     **dict.fromkeys(("Chosen", "Versions"), "_versions"),
     **dict.fromkeys(("Row", "RowFile", "open_rows"), "_batch"),
     **dict.fromkeys(("Rehearsal", "rehearse"), "_dry"),
+    **dict.fromkeys(("DocumentChange", "Documents", "ProjectFile", "keep_working"), "_documents"),
     **dict.fromkeys(("Evaluated", "Tell", "evaluate", "read_evaluations"), "_evaluate"),
     **dict.fromkeys(("Feed", "Follower"), "_feed"),
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("Kinds", "predictor_source"), "_kinds"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
     **dict.fromkeys(("back_up_store", "restore_store"), "_journals"),
-    **dict.fromkeys(("fire", "pause", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"),
+    **dict.fromkeys(
+        ("fire", "pause", "planned_now", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"
+    ),
     **dict.fromkeys(("Alert", "AlertBook"), "_alerts"),
     **dict.fromkeys(("Partner", "Settled", "answer_text", "partner", "partners", "settled", "start_talk"), "_partners"),
     **dict.fromkeys(("Feedback", "FeedbackBook"), "_feedback"),
@@ -179,7 +189,7 @@ _HOMES = {
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
     **dict.fromkeys(("keep_trials", "try_model"), "_trial"),
     **dict.fromkeys(("Grouping", "Spent", "costs", "waiting_for_models"), "_costs"),
-    **dict.fromkeys(("Offer", "Retrained", "retrain_router"), "_retraining"),
+    **dict.fromkeys(("Offer", "Retrained", "retrain_predictor", "retrain_router"), "_retraining"),
     **dict.fromkeys(("Standing", "Succession"), "_succession"),
     "add_model": "_add_model",
     **dict.fromkeys(("COMPARABLE", "Replayed", "ReplayedRun", "Replays", "open_replays", "replay"), "_replay"),

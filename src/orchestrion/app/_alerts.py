@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from orchestrion.core import Clock, Json, UserError, derived_id, dump, parse
+from orchestrion.core import Clock, Json, UserError, derived_id, dump, iso, parse
 from orchestrion.oversight import Subject
 from orchestrion.store import Connection, Storage
 
@@ -51,6 +51,20 @@ class Alert:
     @property
     def runs(self) -> Sequence[str]:
         return cast("Sequence[str]", cast("dict[str, Json]", self.body)["runs"])
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "id": self.id,
+            "rule": self.rule,
+            "of": self.subject.kind,
+            "name": self.subject.name,
+            "opened_at": iso(self.opened_at),
+            "cleared_at": iso(self.cleared_at) if self.cleared_at is not None else None,
+            "acknowledged_at": iso(self.acknowledged_at) if self.acknowledged_at is not None else None,
+            "acknowledged_by": self.acknowledged_by,
+            "run": self.run or None,
+            "alert": self.body,
+        }
 
 
 class AlertBook:

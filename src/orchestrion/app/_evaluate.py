@@ -67,6 +67,29 @@ class Evaluated:
     def passed(self) -> bool:
         return not any(row.failures for row in self.rows)
 
+    def to_json(self) -> Json:
+        """Whether it passed, each scorer with its interval, and each case."""
+        cases: list[Json] = []
+        for number, (case, seen) in enumerate(zip(self.gathered.cases, self.seen, strict=True)):
+            said = {name: scores[number] for name, scores in self.scores.items()}
+            cases.append(
+                {
+                    "case": case.name,
+                    "status": seen.status,
+                    "scores": {name: {"value": each.value, "why": each.why} for name, each in said.items()},
+                }
+            )
+        return {
+            "evaluation": self.file.name,
+            "version": self.bundle.digest,
+            "against": self.against.digest if self.against else None,
+            "passed": self.passed,
+            "rows": [row.to_json() for row in self.rows],
+            "set_aside": list(self.gathered.set_aside),
+            "known_before": self.reused,
+            "cases": cases,
+        }
+
 
 @dataclass(slots=True)
 class _Stage:

@@ -92,7 +92,10 @@ class Notice:
 
 
 def signature(notice: Notice, until: int) -> str:
-    """HMAC-SHA256 of everything a link says."""
+    """HMAC-SHA256 of everything a link says.
+
+    The same however often it is made: whoever is killed between noting and mailing would else leave a link that nobody has.
+    """
     signed = f"{notice.request}\n{notice.person}\n{until}".encode()
     return urlsafe_b64encode(hmac.digest(notice.secret.encode(), signed, "sha256")).decode().rstrip("=")
 

@@ -1,23 +1,32 @@
-"""Routers that learn from corrections: a candidate that has to win before it is offered, and that nobody meets until then."""
+"""Routers and predictors that learn from corrections: a candidate that has to win before it is offered, and that nobody meets until then."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrion.core import Json, UserError
-from orchestrion.models import Contest, contest, corrected, examples_text, read_corrections, read_examples
+from orchestrion.models import (
+    Contest,
+    contest,
+    contest_predictor,
+    corrected,
+    examples_text,
+    read_corrections,
+    read_examples,
+)
 from orchestrion.oversight import Plan
 from orchestrion.registry import Bundle, Rollout
 
 from ._app import App
 from ._candidates import Proof, base_of, make_candidate, name_candidate, prove
+from ._kinds import predictor_source
 from ._release import put_on_trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A version with the retrained router, for one workflow."""
+    """A version with what was retrained, for one workflow."""
 
     candidate: Bundle
     proof: Proof
@@ -35,9 +44,9 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrained:
-    """What came of training a router with corrections."""
+    """What came of training a router or a predictor with corrections."""
 
-    router: str
+    name: str
     contest: Contest
     offers: Sequence[Offer]
     """Empty when it did not win."""
@@ -56,18 +65,48 @@ async def retrain_router(app: App, name: str, corrections: Path, *, trial: Plan 
     source = app.routers.source(name)
     examples = read_examples(source.examples, source.settings)
     learned = read_corrections(corrections, source.settings)
-    bases = await _asking(app, name)
+    bases = [each for each in await _bases(app) if f"settings/routers/{name}" in each.pieces]
     if not bases:
         raise UserError("router-unused", f"No workflow asks the router {name!r}.", hint="Name one that is in use.")
     found = await asyncio.to_thread(contest, examples, learned, source.settings)
     if not found.won:
-        return Retrained(router=name, contest=found, offers=())
-    why = f"the router {name} with {found.corrections} corrections"
+        return Retrained(name=name, contest=found, offers=())
     text = examples_text(corrected(examples, learned), source.settings)
-    piece = app.project.relative(source.examples)
+    changed = {app.project.relative(source.examples): text.encode()}
+    why = f"the router {name} with {found.corrections} corrections"
+    return Retrained(name=name, contest=found, offers=await _offers(app, bases, changed, trial, why=why, by=by))
+
+
+async def retrain_predictor(
+    app: App, name: str, data: Path, corrections: Path, *, trial: Plan | None, by: str
+) -> Retrained:
+    """The same of a predictor, from the rows it was trained on and corrected ones.
+
+    Raises: UserError `unknown-predictor`, `predictor-unused`, `not-correctable`, what is wrong with a file, and as `put_on_trial`.
+    """
+    source = predictor_source(app.project, name)
+    piece = app.project.relative(source.model)
+    bases = [each for each in await _bases(app) if piece in each.pieces]
+    if not bases:
+        raise UserError(
+            "predictor-unused", f"No workflow asks the predictor {name!r}.", hint="Name one that is in use."
+        )
+    found, made = await asyncio.to_thread(contest_predictor, source, data, corrections)
+    if not found.won:
+        return Retrained(name=name, contest=found, offers=())
+    model, card = await asyncio.to_thread(made)
+    changed = {piece: model, app.project.relative(source.card): card}
+    why = f"the predictor {name} with {found.corrections} corrections"
+    return Retrained(name=name, contest=found, offers=await _offers(app, bases, changed, trial, why=why, by=by))
+
+
+async def _offers(
+    app: App, bases: Sequence[Bundle], changed: Mapping[str, bytes], trial: Plan | None, *, why: str, by: str
+) -> Sequence[Offer]:
+    """Of each base a version with these pieces changed, proven, named, and on trial where it may be."""
     offers: list[Offer] = []
     for base in bases:
-        candidate = await make_candidate(app, base, {piece: text.encode()}, why=why)
+        candidate = await make_candidate(app, base, changed, why=why)
         proof = await prove(app, candidate, base)
         rollout: Rollout | None = None
         if proof.verdict != "failed":
@@ -75,11 +114,9 @@ async def retrain_router(app: App, name: str, corrections: Path, *, trial: Plan 
         if trial is not None and proof.verdict == "passed":
             rollout = await put_on_trial(app, candidate, trial, by=by)
         offers.append(Offer(candidate=candidate, proof=proof, rollout=rollout))
-    return Retrained(router=name, contest=found, offers=offers)
+    return offers
 
 
-async def _asking(app: App, router: str) -> list[Bundle]:
-    """What new runs get of every workflow that asks a router."""
-    workflows = sorted({document.id for document in app.checked.shelf.documents})
-    bases = [await base_of(app, workflow) for workflow in workflows]
-    return [each for each in bases if f"settings/routers/{router}" in each.pieces]
+async def _bases(app: App) -> list[Bundle]:
+    """What new runs get of every workflow."""
+    return [await base_of(app, name) for name in sorted({document.id for document in app.checked.shelf.documents})]

@@ -1,6 +1,6 @@
 """The schedules of a project: which there are, and what a person may do to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from orchestrion.core import Clock, Journal, Run, ScheduleState, UserError, new_id
@@ -12,24 +12,34 @@ from ._workflows import Shelf, input_labels
 
 
 def planned_on(shelf: Shelf) -> list[Planned]:
-    """The newest version of each workflow, where that has a schedule."""
-    newest = [shelf.named(name) for name in sorted({document.id for document in shelf.documents})]
+    """The newest version of each workflow in the project's files, where that has a schedule."""
+    return _planned(shelf.named(name) for name in sorted({document.id for document in shelf.documents}))
+
+
+async def planned_now(app: App) -> list[Planned]:
+    """The version of each workflow that new runs get, where that has a schedule."""
+    return _planned(await app.versions.documents())
+
+
+def _planned(documents: Iterable[Document]) -> list[Planned]:
     return [
         Planned(workflow=document.id, digest=document.digest, schedule=document.schedule)
-        for document in newest
+        for document in documents
         if document.schedule is not None
     ]
 
 
 def scheduler_of(app: App, on_fired: Callable[[Fired], None]) -> Scheduler:
     """Starts the app's workflows by the calendar while it runs."""
-    documents = {document.digest: document for document in app.checked.shelf.documents}
+
+    async def planned() -> Sequence[Planned]:
+        return await planned_now(app)
 
     async def pin(planned: Planned, run_id: str, at: float) -> Run:
-        return await _pinned(app, documents[planned.digest], run_id, at)
+        return await _pinned(app, planned.workflow, planned.schedule, run_id, at)
 
     return Scheduler(
-        planned_on(app.checked.shelf),
+        planned,
         journal=app.journal,
         clock=app.clock,
         pin=pin,
@@ -39,10 +49,10 @@ def scheduler_of(app: App, on_fired: Callable[[Fired], None]) -> Scheduler:
     )
 
 
-async def _pinned(app: App, document: Document, run_id: str, at: float) -> Run:
-    subject = f"Schedule::{document.id}"
-    value = _scheduled(document).input_at(at)
-    chosen = await app.versions.choose(document.id, subject, value=value, key=run_id)
+async def _pinned(app: App, workflow: str, schedule: Schedule, run_id: str, at: float) -> Run:
+    subject = f"Schedule::{workflow}"
+    value = schedule.input_at(at)
+    chosen = await app.versions.choose(workflow, subject, value=value, key=run_id)
     run = await app.workflows.pin(
         chosen.document,
         run_id=run_id,
@@ -58,8 +68,9 @@ async def fire(app: App, workflow: str, *, subject: str, advance: bool) -> Run:
 
     Without `advance` the run is left to the process that owns the store. Raises: UserError `unknown-workflow`, `not-scheduled`.
     """
-    document = app.checked.shelf.named(workflow)
-    run = replace(await _pinned(app, document, new_id(), app.clock.now()), subject=subject)
+    planned = await scheduled(app, workflow)
+    pinned = await _pinned(app, planned.workflow, planned.schedule, new_id(), app.clock.now())
+    run = replace(pinned, subject=subject)
     return await (app.engine.start(run) if advance else app.journal.start(run))
 
 
@@ -95,18 +106,13 @@ async def _change(
             return replace(wanted, revision=wanted.revision + 1)
 
 
-def _scheduled(document: Document) -> Schedule:
-    """Raises: UserError `not-scheduled`."""
+async def scheduled(app: App, workflow: str) -> Planned:
+    """The schedule of a workflow by its name, as new runs get it. Raises: UserError `unknown-workflow`, `not-scheduled`."""
+    document = (await app.versions.choose(workflow, None)).document
     if document.schedule is None:
         raise UserError(
             "not-scheduled",
             f"{document.id} {document.version} has no schedule by the calendar.",
             hint="`orchestrion schedules list` shows those that have; `orchestrion run` starts any workflow.",
         )
-    return document.schedule
-
-
-def scheduled(shelf: Shelf, workflow: str) -> Planned:
-    """The schedule of a workflow by its name. Raises: UserError `unknown-workflow`, `not-scheduled`."""
-    document = shelf.named(workflow)
-    return Planned(workflow=document.id, digest=document.digest, schedule=_scheduled(document))
+    return Planned(workflow=document.id, digest=document.digest, schedule=document.schedule)

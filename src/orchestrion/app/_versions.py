@@ -67,11 +67,15 @@ class Versions:
     async def working(self, document: Document, by: str | None) -> Chosen:
         """The version that the project's files are now."""
         captured = self._captured[document.digest]
+        await self.keep(captured, by)
+        return Chosen(document=document, versions={"bundle": captured.bundle.digest})
+
+    async def keep(self, captured: Captured, by: str | None) -> None:
+        """Keep a version, where anything is kept."""
         if self.registry is not None and not self.registry.has(captured.bundle):
             contents = await asyncio.to_thread(captured.read)
             source = self._origin or await self._from()
             await self.registry.keep(captured.bundle, contents, by=by or "unknown", source=source)
-        return Chosen(document=document, versions={"bundle": captured.bundle.digest})
 
     def has(self, document: Document) -> bool:
         """Whether it is one of the working files."""

@@ -127,10 +127,27 @@ def knowledge_search(
 def predictor_train(
     data: Annotated[Path, typer.Option("--data", help="Rows to learn from.", metavar="FILE.csv")],
     name: Annotated[str | None, typer.Argument(help="A predictor of the project; the only one by default.")] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(help="Rows that people corrected: learn from them too.", metavar="FILE.csv"),
+    ] = None,
+    canary: Annotated[
+        str | None,
+        typer.Option(help="With --corrections: on trial with this part of new runs, if it wins.", metavar="SHARE"),
+    ] = None,
+    user: As = None,
     project: Project = HERE,
     as_json: Json = False,
 ) -> None:
-    """Train a predictor as its `train` says; its model and card are written beside each other."""
+    """Train a predictor as its `train` says; its model and card are written beside each other.
+
+    With --corrections the predictor becomes a candidate: it has to be better on rows held back, and pass the evaluations of the
+    workflows that ask it. Files and production stay as they are. Exit code: 1 when it did not win.
+    """
+    if corrections is not None:
+        from ._retrained import retrain_from_rows
+
+        retrain_from_rows(name, data, corrections, canary, project=project, user=user, as_json=as_json)
     from ._predictor import train
 
     train(name, data, project=project, as_json=as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from orchestrion.app import Alert, AlertBook
-from orchestrion.core import Json, SystemClock, UserError, iso
+from orchestrion.core import SystemClock, UserError, iso
 from orchestrion.journal import DurableJournal
 
 from ._runs import journal_of
@@ -22,7 +22,7 @@ def list_alerts(limit: int, *, everything: bool, project: Path, as_json: bool) -
             if book is not None:
                 found = await book.listed(limit) if everything else list(reversed(await book.current()))[:limit]
         if as_json:
-            print_json([_json(each) for each in found])
+            print_json([each.to_json() for each in found])
         elif found:
             table = Table(box=None, pad_edge=False)
             table.add_column("alert", no_wrap=True, min_width=13)
@@ -43,7 +43,7 @@ def show_alert(fragment: str, *, project: Path, as_json: bool) -> None:
         async with AsyncExitStack() as stack:
             alert = await (await _required(stack, project)).find(fragment)
         if as_json:
-            print_json(_json(alert))
+            print_json(alert.to_json())
         else:
             _tell(alert)
         return COMPLETED
@@ -57,7 +57,7 @@ def acknowledge_alert(fragment: str, user: str | None, *, project: Path, as_json
             book = await _required(stack, project)
             alert = await book.acknowledge(await book.find(fragment), user_name(user))
         if as_json:
-            print_json(_json(alert))
+            print_json(alert.to_json())
         else:
             err.print("[green]✓[/] You look after it.")
         return COMPLETED
@@ -94,18 +94,3 @@ def _state(alert: Alert) -> str:
     if alert.cleared_at is not None:
         return "cleared"
     return f"acknowledged by {alert.acknowledged_by}" if alert.acknowledged_by else "open"
-
-
-def _json(alert: Alert) -> dict[str, Json]:
-    return {
-        "id": alert.id,
-        "rule": alert.rule,
-        "of": alert.subject.kind,
-        "name": alert.subject.name,
-        "opened_at": iso(alert.opened_at),
-        "cleared_at": iso(alert.cleared_at) if alert.cleared_at is not None else None,
-        "acknowledged_at": iso(alert.acknowledged_at) if alert.acknowledged_at is not None else None,
-        "acknowledged_by": alert.acknowledged_by,
-        "run": alert.run or None,
-        "alert": alert.body,
-    }

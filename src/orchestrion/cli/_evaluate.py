@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from orchestrion.app import Evaluated, Tell, evaluate
-from orchestrion.core import Json, SystemClock
+from orchestrion.core import SystemClock
 from orchestrion.registry import short
 
 from ._measured import agreement_of, count_of, difference_of, interval_of, value_of
@@ -32,7 +32,7 @@ def evaluate_version(
             project, name, version=version, against=against, fresh=fresh, by=user_name(user), tell=_progress(as_json)
         )
         if as_json:
-            print_json(_json(found))
+            print_json(found.to_json())
         else:
             _tell(found)
         if html is not None:
@@ -51,29 +51,6 @@ def _progress(silent: bool) -> Tell:
             sys.stderr.write(f"{done:,} of {of:,}\n")
 
     return tell
-
-
-def _json(found: Evaluated) -> Json:
-    cases: list[Json] = []
-    for number, (case, seen) in enumerate(zip(found.gathered.cases, found.seen, strict=True)):
-        said = {name: scores[number] for name, scores in found.scores.items()}
-        cases.append(
-            {
-                "case": case.name,
-                "status": seen.status,
-                "scores": {name: {"value": each.value, "why": each.why} for name, each in said.items()},
-            }
-        )
-    return {
-        "evaluation": found.file.name,
-        "version": found.bundle.digest,
-        "against": found.against.digest if found.against else None,
-        "passed": found.passed,
-        "rows": [row.to_json() for row in found.rows],
-        "set_aside": list(found.gathered.set_aside),
-        "known_before": found.reused,
-        "cases": cases,
-    }
 
 
 def _tell(found: Evaluated) -> None:

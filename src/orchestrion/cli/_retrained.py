@@ -1,10 +1,11 @@
-"""`orchestrion router train --corrections`: a router that has to win."""
+"""`orchestrion router train --corrections` and `predictor train --corrections`: what learns from corrections has to win."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NoReturn
 
-from orchestrion.app import Offer, retrain_router
+from orchestrion.app import App, Offer, Retrained, predictor_source, retrain_predictor, retrain_router
 from orchestrion.core import UserError
 from orchestrion.oversight import Plan
 from orchestrion.registry import short
@@ -17,23 +18,48 @@ from ._versions import app_of
 def retrain(
     name: str | None, corrections: Path, canary: str | None, *, project: Path, user: str | None, as_json: bool
 ) -> NoReturn:
+    async def train(app: App, trial: Plan | None) -> Retrained:
+        names = app.routers.names
+        if name is None and len(names) != 1:
+            listed = ", ".join(names) or "none"
+            raise UserError("which-router", "Say which router to train.", hint=f"There are: {listed}.")
+        return await retrain_router(app, name or names[0], corrections, trial=trial, by=user_name(user))
+
+    _work(train, canary, project=project, as_json=as_json)
+
+
+def retrain_from_rows(
+    name: str | None,
+    data: Path,
+    corrections: Path,
+    canary: str | None,
+    *,
+    project: Path,
+    user: str | None,
+    as_json: bool,
+) -> NoReturn:
+    async def train(app: App, trial: Plan | None) -> Retrained:
+        wanted = predictor_source(app.project, name).name
+        return await retrain_predictor(app, wanted, data, corrections, trial=trial, by=user_name(user))
+
+    _work(train, canary, project=project, as_json=as_json)
+
+
+def _work(
+    train: Callable[[App, Plan | None], Awaitable[Retrained]], canary: str | None, *, project: Path, as_json: bool
+) -> NoReturn:
     async def work() -> int:
         trial = Plan(shares=tuple(shares_of(canary))) if canary is not None else None
         async with AsyncExitStack() as stack:
-            app = await app_of(stack, project)
-            names = app.routers.names
-            if name is None and len(names) != 1:
-                listed = ", ".join(names) or "none"
-                raise UserError("which-router", "Say which router to train.", hint=f"There are: {listed}.")
-            found = await retrain_router(app, name or names[0], corrections, trial=trial, by=user_name(user))
+            found = await train(await app_of(stack, project), trial)
         if as_json:
             offers = [each.to_json() for each in found.offers]
-            print_json({"router": found.router, **found.contest.to_json(), "offers": offers})
+            print_json({"name": found.name, **found.contest.to_json(), "offers": offers})
             return COMPLETED if found.won else FAULTED
         it = found.contest
         err.print(
-            f"{found.router} with {it.corrections:,} corrections, on {it.messages:,} messages held back: {it.gained:,} are "
-            f"treated better, {it.lost:,} worse; right {it.right_before / it.messages:.1%} → {it.right_after / it.messages:.1%}"
+            f"{found.name} with {it.corrections:,} corrections, on {it.cases:,} held back: {it.gained:,} are "
+            f"treated better, {it.lost:,} worse; right {it.right_before / it.cases:.1%} → {it.right_after / it.cases:.1%}"
         )
         if not it.won:
             err.print("[red]✗[/] It has not won, and nothing is changed.")

@@ -127,7 +127,7 @@ def _change(workflow: str, user: str | None, *, project: Path, as_json: bool, pa
     async def work() -> int:
         async with AsyncExitStack() as stack:
             app, _ = await _open(stack, project)
-            name = scheduled(app.checked.shelf, workflow).workflow
+            name = (await scheduled(app, workflow)).workflow
             if pausing:
                 state = await pause(app.journal, app.clock, name, user_name(user))
             else:

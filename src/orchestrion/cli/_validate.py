@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from orchestrion.app import open_rooms, read_evaluations
-from orchestrion.core import Json, UserError
+from orchestrion.core import UserError
 from orchestrion.project import BadProject, Project
 from orchestrion.spec import Finding
 
@@ -17,7 +17,7 @@ def validate(paths: list[Path], *, as_json: bool) -> None:
             findings += await _findings(path)
         errors = sum(finding.severity == "error" for finding in findings)
         if as_json:
-            print_json([_json(finding) for finding in findings])
+            print_json([finding.to_json() for finding in findings])
         else:
             _tell(findings, errors)
         return MISUSE if errors else COMPLETED
@@ -64,15 +64,3 @@ def _tell(findings: list[Finding], errors: int) -> None:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _json(finding: Finding) -> Json:
-    return {
-        "file": finding.file,
-        "line": finding.line,
-        "column": finding.column,
-        "severity": finding.severity,
-        "code": finding.code,
-        "message": finding.message,
-        "hint": finding.hint,
-    }

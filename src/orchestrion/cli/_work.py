@@ -9,7 +9,7 @@ from orchestrion.app import (
     PutAway,
     keep_retaining,
     open_app,
-    planned_on,
+    planned_now,
     retention_of,
     scheduler_of,
     watches_of,
@@ -51,7 +51,7 @@ async def _work(app: App) -> int:
 
 async def _announce(app: App) -> None:
     """When the next firing is."""
-    planned = planned_on(app.checked.shelf)
+    planned = await planned_now(app)
     states = {state.workflow: state for state in await app.journal.schedules()}
     now = app.clock.now()
     first = min(

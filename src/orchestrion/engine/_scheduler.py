@@ -48,12 +48,12 @@ class Scheduler:
 
     What it knows stands in the journal: a firing and the move to the next are one transaction, which only succeeds for whoever
     saw the latest state, and its run has a start key made of version and time. So neither a crash, nor a clock put back, nor a
-    second process makes one happen twice.
+    second process makes one happen twice. What is `planned` is asked at every look: a version that is deployed may have another calendar.
     """
 
     def __init__(
         self,
-        planned: Sequence[Planned],
+        planned: Callable[[], Awaitable[Sequence[Planned]]],
         *,
         journal: Journal,
         clock: Clock,
@@ -62,7 +62,7 @@ class Scheduler:
         settle: Callable[[str], Awaitable[Run]],
         on_fired: Callable[[Fired], None] = lambda _: None,
     ) -> None:
-        self._planned = {each.workflow: each for each in planned}
+        self._planned = planned
         self._journal = journal
         self._clock = clock
         self._pin = pin
@@ -100,11 +100,12 @@ class Scheduler:
 
     async def tend(self) -> float | None:
         """Fire what is due now; when the next firing is, as far as that is known."""
+        planned = {each.workflow: each for each in await self._planned()}
         states = {state.workflow: state for state in await self._journal.schedules()}
         for name, state in states.items():
-            if state.digest and name not in self._planned:
+            if state.digest and name not in planned:
                 await self._journal.reschedule(replace(state, digest="", next_at=None, updated_at=self._clock.now()))
-        upcoming = [await self._tend(planned, states.get(name)) for name, planned in self._planned.items()]
+        upcoming = [await self._tend(each, states.get(name)) for name, each in planned.items()]
         self._looked_at = self._clock.now()
         return min((at for at in upcoming if at is not None), default=None)
 

@@ -137,6 +137,7 @@ if TYPE_CHECKING:
     from ._playbook_conversation import ASK_TOOL
     from ._playbook_model import PlaybookModel
     from ._predictor import Effect, Prediction, Predictor, open_predictor
+    from ._predictor_retrain import contest_predictor
     from ._predictor_train import PredictorReport, test_predictor, train_predictor
     from ._retrain import Contest, contest, corrected, examples_text, read_corrections
     from ._router import Neighbour, Report, Router, Routing, train
@@ -196,6 +197,7 @@ __all__ = [
     "ask_trial",
     "check_playbook",
     "contest",
+    "contest_predictor",
     "corrected",
     "cost_of",
     "examples_text",
@@ -227,6 +229,7 @@ _HEAVY = {
     "Prediction": "_predictor",
     "Predictor": "_predictor",
     "PredictorReport": "_predictor_train",
+    "contest_predictor": "_predictor_retrain",
     "open_predictor": "_predictor",
     "test_predictor": "_predictor_train",
     "train_predictor": "_predictor_train",

@@ -85,27 +85,33 @@ def train_predictor(source: PredictorSource, data: Path) -> Predictor:
             hint="Add `train: { estimator: trees, label: COLUMN }`.",
         )
     rows = read_rows(source, data, labelled=training.estimator != "isolation")
-    pipeline = fit(rows.features, rows.positive, training)
-    threshold, measures = _threshold(source, pipeline, rows, training)
-    trained_on: dict[str, Json] = {"file": data.name, "sha256": rows.digest, "rows": len(rows.features)}
-    if rows.positive is not None:
-        trained_on["positive"] = int(rows.positive.sum())
     source.model.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=source.model.parent, prefix=".predictor-") as folder:
-        model, card = Path(folder) / "model.skops", Path(folder) / "card.json"
-        save(model, pipeline)
-        described = Card(
-            model=file_digest(model),
-            trained_on=trained_on,
-            made_with={"scikit-learn": version()},
-            usual=_usual(source, rows),
-            threshold=threshold,
-            measures=measures,
-        )
-        card.write_text(card_text(described), encoding="utf-8")
+        model, card = make(source, training, rows, Path(folder), file=data.name)
         os.replace(model, source.model)
         os.replace(card, source.card)
     return open_predictor(source)
+
+
+def make(source: PredictorSource, training: Training, rows: Rows, folder: Path, *, file: str) -> tuple[Path, Path]:
+    """Train on rows: the model and its card, written into a folder. `file` is said to be where the rows came from."""
+    pipeline = fit(rows.features, rows.positive, training)
+    threshold, measures = _threshold(source, pipeline, rows, training)
+    trained_on: dict[str, Json] = {"file": file, "sha256": rows.digest, "rows": len(rows.features)}
+    if rows.positive is not None:
+        trained_on["positive"] = int(rows.positive.sum())
+    model, card = folder / "model.skops", folder / "card.json"
+    save(model, pipeline)
+    described = Card(
+        model=file_digest(model),
+        trained_on=trained_on,
+        made_with={"scikit-learn": version()},
+        usual=_usual(source, rows),
+        threshold=threshold,
+        measures=measures,
+    )
+    card.write_text(card_text(described), encoding="utf-8")
+    return model, card
 
 
 def _threshold(
@@ -162,8 +168,8 @@ def _usual(source: PredictorSource, rows: Rows) -> dict[str, Value]:
     return found
 
 
-def read_rows(source: PredictorSource, path: Path, *, labelled: bool) -> Rows:
-    """The rows of a CSV file (UTF-8, with a header) as a predictor's features.
+def read_rows(source: PredictorSource, path: Path, *, labelled: bool, few: bool = False) -> Rows:
+    """The rows of a CSV file (UTF-8, with a header) as a predictor's features; `few` are enough where they are not all there is.
 
     Raises: UserError `rows-unreadable`, `rows-column`, `rows-value`, `rows-too-few`, `no-label`.
     """
@@ -197,6 +203,8 @@ def read_rows(source: PredictorSource, path: Path, *, labelled: bool) -> Rows:
         if labelled and label:
             truths.append(_truth(row[label], source.file.labels, f"{where}: {label}"))
     positive = np.array(truths, dtype=np.bool_) if labelled else None
+    if few and features:
+        return Rows(features=features, positive=positive, digest=hashlib.sha256(content).hexdigest())
     if len(features) < 10 or (positive is not None and min(positive.sum(), (~positive).sum()) < 3):
         raise UserError(
             "rows-too-few",

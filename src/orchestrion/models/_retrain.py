@@ -18,17 +18,18 @@ FOLDS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """How the one trained with corrections does beside the one without, each message judged by routers that have not seen it.
+    """How the one trained with corrections does beside the one without, each case judged by those that have not seen it.
 
     A right answer is better than leaving a message to a person, and that is better than a wrong one.
     """
 
-    messages: int
+    cases: int
+    """Messages, or rows."""
     corrections: int
     gained: int
-    """Messages that are treated better with the corrections."""
+    """Cases that are treated better with the corrections."""
     lost: int
-    """Messages that are treated worse."""
+    """Cases that are treated worse."""
     right_before: int
     right_after: int
 
@@ -91,7 +92,7 @@ def contest(examples: Sequence[Example], corrections: Sequence[Example], setting
         held_back = [each for each in merged if _fold(each) == fold]
         points += [(_points(before, each), _points(after, each)) for each in held_back]
     return Contest(
-        messages=len(points),
+        cases=len(points),
         corrections=len({each.text for each in corrections}),
         gained=sum(after > before for before, after in points),
         lost=sum(after < before for before, after in points),

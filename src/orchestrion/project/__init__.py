@@ -3,7 +3,7 @@
 from ._alert import AlertRule
 from ._mail import MailServer
 from ._model import Model, ModelLimits, Price
-from ._project import SETTINGS_FILE, BadProject, Project
+from ._project import KINDS, SETTINGS_FILE, BadProject, Project
 from ._reading import read_settings
 from ._secrets import ProjectSecrets
 from ._setting import SecretReference
@@ -27,6 +27,7 @@ from ._settings import (
 from ._webhook import Webhook
 
 __all__ = [
+    "KINDS",
     "SETTINGS_FILE",
     "Ages",
     "AlertRule",

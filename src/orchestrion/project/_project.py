@@ -15,7 +15,7 @@ from ._settings import Settings
 
 SETTINGS_FILE = "orchestrion.yaml"
 _YAML = (".yaml", ".yml")
-_KINDS: Mapping[str, tuple[str, ...]] = {
+KINDS: Mapping[str, tuple[str, ...]] = {
     "workflows": (*_YAML, ".json"),
     "agents": _YAML,
     "teams": _YAML,
@@ -26,6 +26,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "statements": (".sql",),
     "evaluations": _YAML,
 }
+"""Folder → the suffixes of the files in it that are part of the project."""
 
 
 class BadProject(UserError):
@@ -155,7 +156,7 @@ def _bytes(file: Path) -> bytes:
 def _found(root: Path, settings: Settings, *, workflows: tuple[Path, ...] = (), home: Path | None = None) -> Project:
     found = {
         kind: tuple(sorted(each for each in _files(root / kind) if each.suffix in suffixes))
-        for kind, suffixes in _KINDS.items()
+        for kind, suffixes in KINDS.items()
     }
     if workflows:
         found["workflows"] = workflows

@@ -11,9 +11,9 @@ from ._accounts import INVITATION_S, LINK_S, TOKEN_DAYS, Account, Accounts, Toke
 from ._application import Site, described, site
 from ._console import console_routes
 from ._guard import Limits
-from ._place import Place
+from ._place import Place, link_of
 from ._rights import GRANTED, PUBLIC, ROLES, SIGNED, rights
-from ._serving import Serving, link_of, serving
+from ._serving import Serving, serving
 
 __all__ = [
     "GRANTED",

@@ -18,10 +18,12 @@ from ._approvals import approval_routes
 from ._changes import Changes
 from ._completions import completion_routes
 from ._console import console_routes
+from ._documents import document_routes
 from ._guard import Asgi, Guard, Limits
 from ._identity import Door, GuardedRoute
 from ._incoming import incoming_routes
 from ._live import Live, live_routes
+from ._management import management_routes
 from ._metrics import TEXT, metrics
 from ._notices import notice_routes
 from ._parts import part_routes, schedule_routes
@@ -32,6 +34,7 @@ from ._runs import run_routes
 from ._shapes import Health, ProblemShape, Ready
 from ._sign_in import sign_in_routes
 from ._talks import talk_routes
+from ._users import user_routes
 from ._versions import version_routes, workflow_routes
 from ._webhooks import webhook_routes
 
@@ -103,11 +106,14 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     for router in (
         run_routes(app),
         talk_routes(app),
+        document_routes(app),
         approval_routes(app),
         live_routes(app, live),
         workflow_routes(app),
         version_routes(app),
-        part_routes(app, accounts),
+        part_routes(app),
+        user_routes(accounts, place),
+        management_routes(app),
         schedule_routes(app),
         incoming_routes(app),
     ):

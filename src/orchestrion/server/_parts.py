@@ -1,15 +1,14 @@
-"""Routes of what else a project has: agents, models, sessions, schedules, users."""
+"""Routes of what else a project has: agents, models, sessions, schedules."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
 from orchestrion.agents import Sessions
-from orchestrion.app import App, fire, pause, planned_on, resume, scheduled
+from orchestrion.app import App, fire, pause, planned_now, resume, scheduled
 from orchestrion.core import Json, ScheduleState, UserError, iso
 from orchestrion.engine import Planned, upcoming
 
-from ._accounts import Accounts
 from ._answers import JsonAnswer, durable
 from ._identity import GuardedRoute, Me
 from ._shapes import (
@@ -20,7 +19,6 @@ from ._shapes import (
     ScheduleShape,
     SessionList,
     SessionWhole,
-    UserList,
     run_summary,
 )
 
@@ -29,8 +27,8 @@ NEXT = 5
 Part = Annotated[str, Path(max_length=200, description="Of the workflow's name.")]
 
 
-def part_routes(app: App, accounts: Accounts) -> APIRouter:
-    """Agents, models, sessions and users of an open project."""
+def part_routes(app: App) -> APIRouter:
+    """Agents, models and sessions of an open project."""
     router = APIRouter(tags=["project"], route_class=GuardedRoute)
 
     @router.get("/agents", operation_id="listAgents", response_model=AgentList)
@@ -48,12 +46,6 @@ def part_routes(app: App, accounts: Accounts) -> APIRouter:
         """The models that agents may name."""
         found = app.project.settings.models
         return JsonAnswer({"models": [{"name": name, "provider": model.provider} for name, model in found.items()]})
-
-    @router.get("/users", operation_id="listUsers", response_model=UserList)
-    async def users() -> Response:
-        """Who may use the server."""
-        found = await accounts.listed()
-        return JsonAnswer({"users": [{"name": each.name, "roles": list(each.roles)} for each in found]})
 
     _add_sessions(router, app)
     return router
@@ -109,19 +101,19 @@ def schedule_routes(app: App) -> APIRouter:
     async def listed() -> Response:
         """Every schedule in words, its last firing and the next ones."""
         states = {state.workflow: state for state in await app.journal.schedules()}
-        found = [_schedule(app, each, states.get(each.workflow)) for each in planned_on(app.checked.shelf)]
+        found = [_schedule(app, each, states.get(each.workflow)) for each in await planned_now(app)]
         return JsonAnswer({"schedules": found})
 
     @router.post("/{namespace}/{name}/pause", operation_id="pauseSchedule", response_model=ScheduleShape)
     async def paused(namespace: Part, name: Part, me: Me) -> Response:
         """Let a schedule fire no more; runs in progress go on."""
-        planned = scheduled(app.checked.shelf, f"{namespace}/{name}")
+        planned = await scheduled(app, f"{namespace}/{name}")
         return JsonAnswer(_schedule(app, planned, await pause(app.journal, app.clock, planned.workflow, me.name)))
 
     @router.post("/{namespace}/{name}/resume", operation_id="resumeSchedule", response_model=ScheduleShape)
     async def resumed(namespace: Part, name: Part) -> Response:
         """Let it fire again, from now on."""
-        planned = scheduled(app.checked.shelf, f"{namespace}/{name}")
+        planned = await scheduled(app, f"{namespace}/{name}")
         return JsonAnswer(_schedule(app, planned, await resume(app.journal, app.clock, planned.workflow)))
 
     @router.post("/{namespace}/{name}/fire", operation_id="fireSchedule", status_code=201, response_model=RunSummary)

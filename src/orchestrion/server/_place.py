@@ -49,7 +49,8 @@ class Place:
                 hint="Set `server.url` in orchestrion.yaml, or --url, to the address that people use, behind a proxy that speaks https.",
             )
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # named, because asyncio sends small answers at once only where it sees that it is TCP
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
@@ -80,3 +81,8 @@ def _is_loopback(host: str) -> bool:
 
 def _as_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def link_of(url: str, code: str) -> str:
+    """The address of a one-time link."""
+    return f"{url.rstrip('/')}/sign-in?code={code}"

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.routing import compile_path
 
 from orchestrion.core import Json, OrchestrionError, TransientError, UserError, dump_bytes, problem_of
+from orchestrion.project import BadProject
 
 MEDIA = "application/problem+json"
 
@@ -23,6 +24,9 @@ STATUS: Mapping[str, int] = {
     "body-too-slow": 408,
     "console-missing": 404,
     "cross-site": 403,
+    "bad-project": 422,
+    "document-changed": 409,
+    "document-too-large": 413,
     "draining": 503,
     "event-too-large": 413,
     "foreign-host": 421,
@@ -71,6 +75,8 @@ def problem_response(error: BaseException, *, status: int | None = None, path: s
     if status is None:
         status = status_of(error) if isinstance(error, OrchestrionError) else 500
     content: dict[str, Json] = {**problem.to_json(), "status": status}
+    if isinstance(error, BadProject):
+        content["findings"] = [each.to_json() for each in error.findings]
     if path.startswith("/v1/"):
         content["error"] = openai_error(problem.detail or problem.title, str(content.get("code")))
     headers = {"content-type": MEDIA}

@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import AwareDatetime
 
-from orchestrion.app import App, Chosen, resolve
+from orchestrion.app import WORKING, App, Chosen, keep_working, resolve
 from orchestrion.core import Run, RunFilter, RunStatus, UserError
+from orchestrion.registry import Bundle
 from orchestrion.spec import Document
 
 from ._answers import JsonAnswer, durable
@@ -146,8 +147,13 @@ async def required(app: App, run_id: str) -> Run:
 async def _chosen(app: App, workflow: str, version: str | None, by: str) -> Document | Chosen:
     """The version to run: as told; else the one in production, or the files until there is one."""
     if version is not None:
-        return await app.versions.version(await resolve(app, version, workflow, by))
+        return await app.versions.version(await version_of(app, version, workflow, by))
     return await app.versions.choose(workflow, by)
+
+
+async def version_of(app: App, name: str, workflow: str, by: str) -> Bundle:
+    """As `resolve` has it; `working` is what the files are now, and not when the server began."""
+    return await keep_working(app, workflow, by) if name == WORKING else await resolve(app, name, workflow, by)
 
 
 async def _again(app: App, run: Run, given: RerunGiven, by: str) -> Run:

@@ -14,7 +14,7 @@ from orchestrion.app import App
 from ._accounts import Accounts
 from ._application import Site, site
 from ._guard import LARGEST_HEAD, Limits
-from ._place import Place
+from ._place import Place, link_of
 
 HEAD_S = 10.0
 """Seconds within which a request's first line and headers must have come."""
@@ -82,11 +82,6 @@ class Serving:
     async def sign_in_link(self, name: str, *, by: str, lasts_s: float) -> str:
         """The address that signs somebody in, once. Raises: UserError `unknown-user`."""
         return link_of(self.place.url, await self.accounts.issue(name, "link", by=by, lasts_s=lasts_s))
-
-
-def link_of(url: str, code: str) -> str:
-    """The address of a one-time link."""
-    return f"{url.rstrip('/')}/sign-in?code={code}"
 
 
 async def _until_started(server: _Server, running: "asyncio.Task[None]") -> None:

@@ -1,5 +1,6 @@
 """Routes of workflows: their documents, versions, and which one new runs get."""
 
+from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -15,11 +16,13 @@ from orchestrion.app import (
     roll_back,
 )
 from orchestrion.core import Json, iso
+from orchestrion.oversight import in_words
 from orchestrion.registry import Change, Kept, Rollout
 from orchestrion.spec import Document
 
 from ._answers import JsonAnswer
 from ._identity import GuardedRoute, Me
+from ._runs import version_of
 from ._shapes import (
     Comparison,
     DeployGiven,
@@ -57,7 +60,7 @@ def workflow_routes(app: App) -> APIRouter:
     @router.post("/{namespace}/{name}/deploy", operation_id="deploy", response_model=ReleasedShape)
     async def deploy(namespace: Part, name: Part, given: DeployGiven, me: Me) -> Response:
         """Point an alias at a version: with `production`, new runs get it. Runs under way keep theirs."""
-        bundle = await resolve(app, given.version, f"{namespace}/{name}", me.name)
+        bundle = await version_of(app, given.version, f"{namespace}/{name}", me.name)
         return JsonAnswer(_released(await release(app, bundle, given.alias, by=me.name, why=given.why)))
 
     @router.post("/{namespace}/{name}/rollback", operation_id="rollBack", response_model=ReleasedShape)
@@ -102,12 +105,12 @@ def version_routes(app: App) -> APIRouter:
     async def rollouts(limit: Limit = 50) -> Response:
         """Versions on trial, and how earlier trials ended; the newest first."""
         found = await oversight_of(app).rollouts.listed(limit)
-        return JsonAnswer({"rollouts": [_rollout(each) for each in found]})
+        return JsonAnswer({"rollouts": [await rollout_shape(app, each) for each in found]})
 
     @router.get("/rollouts/{rollout_id}", operation_id="showRollout", response_model=RolloutShape)
     async def rollout(rollout_id: Annotated[str, Path(min_length=1, max_length=100)]) -> Response:
         """A trial and its evidence."""
-        return JsonAnswer(_rollout(await oversight_of(app).rollouts.find(rollout_id)))
+        return JsonAnswer(await rollout_shape(app, await oversight_of(app).rollouts.find(rollout_id)))
 
     return router
 
@@ -150,7 +153,14 @@ def _kept(kept: Kept, aliases: list[str]) -> dict[str, Json]:
     }
 
 
-def _rollout(rollout: Rollout) -> dict[str, Json]:
+async def rollout_shape(app: App, rollout: Rollout) -> dict[str, Json]:
+    """A trial; while it goes on, with what its runs say so far."""
+    verdict, evidence = rollout.verdict, rollout.evidence
+    oversight = oversight_of(app)
+    counted = Counter(run.side for run in await oversight.rollouts.runs(rollout))
+    if verdict is None and evidence is None:
+        said = (await oversight.comparison(rollout)).verdict
+        verdict, evidence = in_words(said), said.standing.to_json()
     return {
         "id": rollout.id,
         "workflow": rollout.workflow,
@@ -161,6 +171,7 @@ def _rollout(rollout: Rollout) -> dict[str, Json]:
         "created_at": iso(rollout.created_at),
         "created_by": rollout.created_by,
         "ended_at": iso(rollout.ended_at) if rollout.ended_at is not None else None,
-        "verdict": rollout.verdict,
-        "evidence": rollout.evidence,
+        "runs": {"candidate": counted["candidate"], "control": counted["control"]},
+        "verdict": verdict,
+        "evidence": evidence,
     }

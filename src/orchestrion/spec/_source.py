@@ -82,6 +82,17 @@ class Finding:
         hint = f" {self.hint}" if self.hint else ""
         return f"{self.file}:{self.line}:{self.column} {self.severity}[{self.code}] {self.message}{hint}"
 
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "severity": self.severity,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+        }
+
 
 class Source:
     """Text, and the node at each JSON pointer of it."""

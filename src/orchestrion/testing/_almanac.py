@@ -58,8 +58,12 @@ class Almanac:
         on_fired: Callable[[Fired], None] = lambda _: None,
     ) -> Scheduler:
         """A scheduler as a new process has it; with an engine's `advance` and `settle`, its runs are walked."""
+
+        async def planned() -> Sequence[Planned]:
+            return self.planned
+
         return Scheduler(
-            self.planned,
+            planned,
             journal=self.journal,
             clock=self.clock,
             pin=self._pin,

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import anyio
 
-from orchestrion.app import App, open_app, oversight_of, put_on_trial, release, resolve, roll_back
+from orchestrion.app import App, open_app, oversight_of, put_on_trial, release, resolve, retrain_router, roll_back
 from orchestrion.journal import DurableJournal
 from orchestrion.oversight import Plan, Rule
 from orchestrion.registry import PRODUCTION, Rollout, RolloutStatus
@@ -18,11 +18,38 @@ from orchestrion.store import Connection
 
 T = TypeVar("T")
 
-Act = Literal["deploy", "try", "promote", "take back", "roll back"]
+Act = Literal["deploy", "try", "promote", "take back", "roll back", "retrain"]
 WORKFLOW = """
 document: { dsl: 1.0.3, namespace: shop, name: greet, version: 1.0.0 }
 do: [say: { set: { said: SAID } }]
 """
+SORTING: Mapping[str, str] = {
+    "orchestrion.yaml": "routers: { desk: { examples: desk.csv } }\n",
+    "workflows/greet.yaml": WORKFLOW.replace(
+        "say: { set: { said: SAID } }",
+        "say: { call: 'route:1.0.0@default', with: { router: desk, input: '${ .said }' } }",
+    ),
+    "policies/all.cedar": "permit (principal, action, resource);\n",
+    "evaluations/parcels.yaml": """
+workflow: greet
+cases: [{ input: { said: my parcel 3 is late } }]
+scorers: { parcels: { exact: { at: /label, value: billing }, gate: { at_least: 1 } } }
+""",
+    "desk.csv": "\n".join(
+        ["text,label"]
+        + [
+            f"please look at {word} number {number},{label}"
+            for word, label in (
+                ("charge", "billing"),
+                ("refund", "billing"),
+                ("login", "technical"),
+                ("error", "technical"),
+            )
+            for number in range(9)
+        ]
+    ),
+    "corrections.csv": "\n".join(["text,label", *(f"my parcel {number} is late,billing" for number in range(9))]),
+}
 PLAN = Plan(shares=(0.5,), loss='.output.said == "rude"', rule=Rule(alpha=0.2, tolerance=0.9))
 _TABLES = ("pieces", "bundles", "moves", "rollouts")
 
@@ -35,11 +62,25 @@ def write_greeting(folder: Path, said: str, *, store: str | None = None) -> None
         (folder / "orchestrion.yaml").write_text(f"store: '{store}'\n", encoding="utf-8")
 
 
+def _write_sorting(folder: Path) -> None:
+    """The same workflow sorts by a router, which has not learned of parcels yet."""
+    for name, text in SORTING.items():
+        place = folder / name
+        place.parent.mkdir(exist_ok=True)
+        known = place.read_text(encoding="utf-8") if place.exists() and name == "orchestrion.yaml" else ""
+        place.write_text(known + text, encoding="utf-8")
+
+
 def begin_releases(folder: str, act: Act) -> None:
     """What an act goes on from: 'fine' in production, and for a verdict another version on trial, which the files are then."""
     place = Path(folder)
 
     async def begin() -> None:
+        if act == "retrain":
+            _write_sorting(place)
+            async with open_app(place) as app:
+                await release(app, await resolve(app, "working", "greet", "ana"), PRODUCTION, by="ana", why="fine")
+            return
         for said in ("first", "fine") if act == "roll back" else ("fine",):
             write_greeting(place, said)
             async with open_app(place) as app:
@@ -88,12 +129,19 @@ async def _roll_back(app: App) -> None:
         await roll_back(app, "greet", None, by="ana", why="back")
 
 
+async def _retrain(app: App) -> None:
+    if not await oversight_of(app).rollouts.running():
+        found = await retrain_router(app, "desk", app.project.root / "corrections.csv", trial=PLAN, by="ana")
+        assert found.won
+
+
 _ACTS: Mapping[Act, Callable[[App], Awaitable[None]]] = {
     "deploy": _deploy,
     "try": _try,
     "promote": _until_verdict,
     "take back": _until_verdict,
     "roll back": _roll_back,
+    "retrain": _retrain,
 }
 ACTS: Sequence[Act] = tuple(_ACTS)
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
@@ -15,9 +15,12 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from orchestrion.app import NoticeBook, Notices, open_app
-from orchestrion.core import Answer, RequestStatus, RunFilter
+from orchestrion.app._notices import signature
+from orchestrion.core import Answer, Ask, RequestStatus, RunFilter
 from orchestrion.journal import DurableJournal
+from orchestrion.store import Store
 from orchestrion.testing import World, served
+from orchestrion.testing.journal_suite import HandClock, a_request, begun
 
 pytestmark = pytest.mark.anyio
 
@@ -280,3 +283,38 @@ async def last_said(world: World) -> str:
             if isinstance(entry.problem, dict):
                 return str(entry.problem["detail"])
     return ""
+
+
+async def test_more_than_a_page_is_told_of(box: Box, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrion.app._notices.PAGE", 2)
+    async with open_app(folder) as app:
+        for number in range(5):
+            run = await app.start(app.checked.shelf.named("pay"), {"title": f"Pay {number}?"})
+            await app.engine.settle(run.id)
+    async with served(folder):
+        await box.links(5)
+    assert {each["Subject"] for _, each in box.received} == {f"Waits for you: Pay {number}?" for number in range(5)}
+
+
+async def test_two_processes_on_a_server_make_one_notice(postgresql: str, tmp_path: Path) -> None:
+    clock = HandClock()
+    with closing(Store.open(postgresql, mode="own", blobs=str(tmp_path))) as store:
+        mine = DurableJournal(store, clock)
+        await begun(mine, clock, "run-1")
+        request = a_request("q", "run-1", "/pay", clock)
+        await mine.write("run-1", 1, [Ask(request)])
+        with closing(Store.open(postgresql, mode="join", blobs=str(tmp_path))) as beside:
+            theirs = DurableJournal(beside, clock)
+            one, other = NoticeBook(mine, clock), NoticeBook(theirs, clock)
+            assert (await one.new(), await other.new()) == (["q"], ["q"])
+            await asyncio.gather(one.add(request, ["lea", "ana"]), other.add(request, ["lea", "ana"]))
+            assert await one.new() == []
+            found = await one.unsent()
+            assert [each.person for each in found] == ["ana", "lea"]
+            assert await other.unsent() == found
+            until = int(found[1].expires_at)
+            shown = signature(found[1], until)
+            opened = await asyncio.gather(*(book.open("q", "lea", until, shown, by="lea") for book in (one, other)))
+            assert sorted(opened) == ["opened", "used"]
+            await theirs.close()
+        await mine.close()

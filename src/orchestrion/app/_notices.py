@@ -6,6 +6,7 @@ import logging
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -15,13 +16,17 @@ from orchestrion.core import Clock, Json, OrchestrionError, Request, RequestStat
 from orchestrion.spec import Document, read
 from orchestrion.store import Connection, Storage
 
+from ._feed import Follower
+
 if TYPE_CHECKING:
     from ._app import App
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
-"""How often it is looked for what waits."""
+LOOK_S = 30.0
+"""How often it is looked for what waits where nothing tells of it."""
+PAUSE_S = 0.2
+"""What is asked within so long is looked up together."""
 PAGE = 100
 """Requests, and as many notices, taken in hand at a time."""
 LINK_S = 7 * 86_400.0
@@ -166,20 +171,29 @@ class Notices:
 
     async def keep_looking(self) -> None:
         """Until cancelled."""
-        while self._addresses:
-            try:
-                await self.look()
-            except OrchestrionError as error:
-                log.warning("Nobody can be told of what waits: %s", error)
-            await asyncio.sleep(LOOK_S)
+        if not self._addresses:
+            return
+        with self._app.feed.follow() as follower:
+            while True:
+                try:
+                    while await self.look():
+                        pass
+                except OrchestrionError as error:
+                    log.warning("Nobody can be told of what waits: %s", error)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await _asked(follower)
 
-    async def look(self) -> None:
-        """Tell of what nobody was told of: once, whenever the process is killed and whoever else looks."""
-        for request_id in await self.book.new():
+    async def look(self) -> bool:
+        """Tell of what nobody was told of: once, whenever the process is killed and whoever else looks. Whether there is more."""
+        new = await self.book.new()
+        for request_id in new:
             if (request := await self._app.journal.request(request_id)) is not None:
                 await self.book.add(request, self._people(request))
-        for notice in await self.book.unsent():
+        unsent = await self.book.unsent()
+        for notice in unsent:
             await self._send(notice)
+        return len(new) == PAGE or len(unsent) == PAGE
 
     def _people(self, request: Request) -> list[str]:
         """Those with an address who may decide it."""
@@ -218,6 +232,16 @@ class Notices:
             await self.book.sent(notice, "", error.message)
             return
         await self.book.sent(notice, told.id)
+
+
+async def _asked(follower: Follower) -> None:
+    """Until a run asks somebody something."""
+    asked = False
+    while not asked:
+        await follower.news.wait()
+        await asyncio.sleep(PAUSE_S)
+        moved, lost = follower.take()
+        asked = lost or any(moved.values())
 
 
 def _body(request: Request, workflow: str, link: str, link_until: float) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._catalog import DefaultCatalog, documentation
     from ._connections import Connections, ConnectionSettings
     from ._definition import Definition, definition_place, read_project_definition
+    from ._evaluate import Evaluate, Evaluating
     from ._guard import GuardFunction
     from ._http import HttpFunction
     from ._human import Human, check_answer
@@ -41,6 +42,8 @@ __all__ = [
     "DefaultCatalog",
     "Definition",
     "Describe",
+    "Evaluate",
+    "Evaluating",
     "GuardFunction",
     "HttpFunction",
     "Human",
@@ -87,6 +90,8 @@ _HOMES = {
     "DefaultCatalog": "_catalog",
     "Definition": "_definition",
     "Describe": "_openapi",
+    "Evaluate": "_evaluate",
+    "Evaluating": "_evaluate",
     "GuardFunction": "_guard",
     "HttpFunction": "_http",
     "Human": "_human",

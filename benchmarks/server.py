@@ -136,7 +136,8 @@ async def crowd(server: Server, token: str) -> Load:
             retry = " with Retry-After" if "retry-after" in head else ""
             load.answers[status + retry] += 1
             if status == "201":
-                load.accepted.append(parse(told)["id"])  # pyright: ignore[reportArgumentType,reportCallIssue,reportIndexIssue,reportOptionalSubscript]
+                started_run: Any = parse(told)
+                load.accepted.append(started_run["id"])
         writer.close()
 
     await asyncio.gather(*(one() for _ in range(CONNECTIONS)))

@@ -24,6 +24,7 @@ from ._identity import Door, GuardedRoute
 from ._incoming import incoming_routes
 from ._live import Live, live_routes
 from ._management import management_routes
+from ._mcp import McpDoor, mcp_routes
 from ._metrics import TEXT, metrics
 from ._notices import notice_routes
 from ._parts import part_routes, schedule_routes
@@ -67,6 +68,7 @@ class Site:
     changes: Changes
     live: Live
     notices: Notices
+    mcp: McpDoor
     state: "State"
 
     def drain(self) -> None:
@@ -86,6 +88,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     door = Door(accounts=accounts, rights=rights(), cookie=f"orchestrion_{place.port}", secure=place.secure)
     changes, state, notices = Changes(app), State(), Notices(app, durable(app), place.url)
     live = Live(app, changes, door, limits)
+    mcp = McpDoor(app, door, live, limits)
     api = FastAPI(
         title="Orchestrion",
         version=__version__,
@@ -120,12 +123,22 @@ def site(app: App, place: Place, limits: Limits) -> Site:
         api.include_router(router, prefix=API)
     api.include_router(completion_routes(app, live, limits))
     api.include_router(webhook_routes(app))
+    api.include_router(mcp_routes(mcp))
     api.include_router(sign_in_routes(door))
     api.include_router(notice_routes(notices.book, door))
     api.include_router(console_routes())
     guard = Guard(app=cast("Asgi", api), hosts=place.hosts, limits=limits)
     api.include_router(_of_the_process(app, state, api, guard))
-    return Site(asgi=guard, api=api, door=door, changes=changes, live=live, notices=notices, state=state)
+    return Site(
+        asgi=guard,
+        api=api,
+        door=door,
+        changes=changes,
+        live=live,
+        notices=notices,
+        mcp=mcp,
+        state=state,
+    )
 
 
 def _problem(said: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ STATUS: Mapping[str, int] = {
     "nothing-differs": 409,
     "no-longer-leading": 503,
     "no-such-route": 404,
+    "not-acceptable": 406,
     "request-expired": 409,
     "request-withdrawn": 409,
     "rollout-running": 409,

@@ -44,6 +44,7 @@ GRANTED: Mapping[str, Sequence[str]] = {
     "listV1Models": ("viewer",),
     "showV1Model": ("viewer",),
     "completeChat": ("operator",),
+    "mcp": ("viewer",),  # and what each tool and resource takes
     "listFeedback": ("viewer",),
     "giveFeedback": ("operator", "approver", "editor"),
     "showWatching": ("viewer",),

@@ -120,6 +120,7 @@ async def serving(
         server.should_exit = True
         with suppress(asyncio.CancelledError):
             await running
+        await made.mcp.close()
         for each in looking:
             each.cancel()
         await asyncio.gather(*looking, return_exceptions=True)

@@ -18,7 +18,8 @@ CHECKED = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "ben
 
 OVER_HTTP = {f"functions/_{name}.py" for name in ("a2a_wire", "bodies", "credentials", "fetch", "http", "tokens")}
 HOMES = {
-    "a2a": {"functions/_a2a_stream.py", "functions/_a2a_wire.py"},
+    "a2a": {"functions/_a2a_stream.py", "functions/_a2a_wire.py", "server/_a2a.py"}
+    | {f"server/_a2a_{name}.py" for name in ("card", "messages", "runs", "server", "tasks")},
     "alembic": {"store"},
     "cedarpy": {"governance"},
     "cronsim": {"spec"},

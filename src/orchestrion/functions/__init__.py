@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._a2a import A2a, A2aRequest
+    from ._a2a import MESSAGE_ONCE, A2a, A2aRequest
     from ._agent import HISTORY, SESSION, Agent
     from ._catalog import DefaultCatalog, documentation
     from ._connections import Connections, ConnectionSettings
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HISTORY",
+    "MESSAGE_ONCE",
     "SESSION",
     "A2a",
     "A2aRequest",
@@ -80,6 +81,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "MESSAGE_ONCE": "_a2a",
     "A2a": "_a2a",
     "A2aRequest": "_a2a",
     "Agent": "_agent",

@@ -12,6 +12,7 @@ from orchestrion import __version__
 from orchestrion.app import App, Notices
 from orchestrion.core import OrchestrionError, TransientError
 
+from ._a2a import A2aDoor, a2a_routes
 from ._accounts import Accounts
 from ._answers import JsonAnswer, durable
 from ._approvals import approval_routes
@@ -124,6 +125,7 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     api.include_router(completion_routes(app, live, limits))
     api.include_router(webhook_routes(app))
     api.include_router(mcp_routes(mcp))
+    api.include_router(a2a_routes(A2aDoor(app, place, door, live)))
     api.include_router(sign_in_routes(door))
     api.include_router(notice_routes(notices.book, door))
     api.include_router(console_routes())

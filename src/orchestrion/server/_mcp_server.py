@@ -38,7 +38,7 @@ from ._live import Live
 from ._mcp_resources import TEMPLATES, listed, read
 from ._mcp_tools import CANCEL, STATUS, failed, given_of, run_given, settled_result, status_result, tool_name, tool_of
 from ._runs import required
-from ._waiting import waited
+from ._waiting import stopped, waited
 
 _LIBRARY_LOGS = ("mcp.server", "sse_starlette")
 """They write what clients sent; what matters of it is answered too."""
@@ -123,9 +123,8 @@ class _Answers:
         return await waited(self._app, run_id, within_s=self._limits.tool_s, closing=self._live.closing, tell=tell)
 
     async def _cancel(self, context: Context, run_id: str) -> CallToolResult:
-        run = await required(self._app, run_id)
-        await self._app.engine.cancel(run.id, _person(context).name)
-        return status_result(await self._wait(context, run.id))
+        await required(self._app, run_id)
+        return status_result(Settled(run=await stopped(self._app, run_id, _person(context).name)))
 
     def _named(self, tool: str) -> Partner | None:
         return next((each for each in partners(self._app).values() if tool_name(each) == tool), None)

@@ -15,6 +15,7 @@ ROLES: Mapping[str, Sequence[str]] = {
 
 PUBLIC = frozenset(
     {"health", "ready", "signInPage", "signIn", "consoleFile", "openNotice"}
+    | {"agentCard", "partnerCard"}
     | {"consoleOverview", "consoleRuns", "consoleRun", "consoleApprovals", "consoleApproval"}
 )
 """Operations that need nobody to be recognised."""
@@ -45,6 +46,8 @@ GRANTED: Mapping[str, Sequence[str]] = {
     "showV1Model": ("viewer",),
     "completeChat": ("operator",),
     "mcp": ("viewer",),  # and what each tool and resource takes
+    "a2a": ("viewer",),  # and what each method takes
+    "a2aPartner": ("viewer",),
     "listFeedback": ("viewer",),
     "giveFeedback": ("operator", "approver", "editor"),
     "showWatching": ("viewer",),

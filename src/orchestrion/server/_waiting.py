@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from orchestrion.app import App, Settled, settled
+from orchestrion.core import Run
 
 from ._answers import durable
 from ._live import PAGE, PAUSE_S
 from ._runs import required
 
+STOP_S = 5.0
+"""Seconds that a run which is cancelled is waited for."""
 Tell = Callable[[int, str], Awaitable[None]]
 """Hears how many steps have begun, and the task of the latest."""
 
@@ -43,3 +47,12 @@ async def _told(app: App, run_id: str, tell: Tell) -> None:
                 await tell(begun, latest.task)
             await follower.news.wait()
             await asyncio.sleep(PAUSE_S)
+
+
+async def stopped(app: App, run_id: str, by: str) -> Run:
+    """Have a run stop, and wait for that a little. Raises: UserError `unknown-run`, `run-ended`."""
+    await app.engine.cancel(run_id, by)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_S):
+            return await app.engine.settle(run_id)
+    return await required(app, run_id)

@@ -276,10 +276,9 @@ async def test_what_somebody_else_decides_goes_on_by_itself(tmp_path: Path, name
     ):
         stream = client.send_message(message(data={}))
         task = (await anext(stream)).task
-        while True:
-            event = await anext(stream)
-            if event.status_update.status.state == TaskState.TASK_STATE_AUTH_REQUIRED:
-                break
+        state = task.status.state
+        while state != TaskState.TASK_STATE_AUTH_REQUIRED:
+            state = (await anext(stream)).status_update.status.state
         (request,) = await world.app.journal.requests(status=RequestStatus.OPEN)
         again = other.subscribe(SubscribeToTaskRequest(id=task.id))
         assert (await anext(again)).task.id == task.id
@@ -300,7 +299,7 @@ async def test_a_task_is_stopped(tmp_path: Path, legacy: bool) -> None:
                 request = message(data={}, number=name)
                 request.configuration.return_immediately = True
                 task = await sent(client, request)
-                assert task.status.state in {TaskState.TASK_STATE_SUBMITTED, TaskState.TASK_STATE_WORKING}
+                assert not task.artifacts
                 stopped = await client.cancel_task(CancelTaskRequest(id=task.id))
                 assert stopped.status.state == TaskState.TASK_STATE_CANCELED
                 with pytest.raises(TaskNotCancelableError):

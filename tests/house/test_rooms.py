@@ -26,7 +26,7 @@ HOMES = {
     "fastapi": {"server"},
     "fsspec": {"store"},
     "genai_prices": {"models", "agents"},
-    "google": {"functions/_a2a_stream.py", "functions/_a2a_wire.py"},
+    "google": {"functions/_a2a_stream.py", "functions/_a2a_wire.py", "server/_a2a_messages.py", "server/_a2a_tasks.py"},
     "httpx": {"egress", "models", "agents", "testing/_served.py", *OVER_HTTP},
     "httpx2": {"egress", "models", "agents", "functions/_credentials.py", "functions/_mcp_session.py"},
     "jq": {"expressions"},

@@ -377,6 +377,20 @@ async def test_who_may_not_is_refused_before_the_protocol(tmp_path: Path) -> Non
         assert await world.app.journal.runs(RunFilter()) == []
 
 
+async def test_more_streams_than_are_taken_get_told_when_to_come_back(tmp_path: Path) -> None:
+    async with (
+        bank(tmp_path, limits=Limits(streams=1)) as world,
+        connected(world, "test/slow", streaming=True) as client,
+    ):
+        stream = client.send_message(message(data={}))
+        task = (await anext(stream)).task
+        body = {"jsonrpc": "2.0", "id": 1, "method": "SubscribeToTask", "params": {"id": task.id}}
+        async with world.client("operator", **{"a2a-version": "1.0"}) as http:
+            answer = await http.post("/", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (429, "too-busy")
+            assert int(answer.headers["retry-after"]) >= 1
+
+
 async def test_a_server_that_stops_answers_who_waits(tmp_path: Path) -> None:
     async with bank(tmp_path) as world, connected(world, "test/slow", streaming=True) as client:
         stream = client.send_message(message(data={}))

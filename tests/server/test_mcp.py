@@ -324,6 +324,15 @@ async def test_what_comes_before_the_protocol_is_checked_before_it(tmp_path: Pat
                 assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
+async def test_more_calls_than_are_taken_start_nothing(tmp_path: Path) -> None:
+    async with bank(tmp_path, limits=Limits(streams=0)) as world, connected(world) as client:
+        result = await client.call_tool("test_hello", {"name": "Ana"})
+        assert result.is_error
+        assert result.meta is not None
+        assert result.meta["orchestrion/problem"]["code"] == "too-busy"
+        assert (await client.list_resources()).resources == []
+
+
 async def test_a_server_that_stops_answers_who_waits(tmp_path: Path) -> None:
     async with bank(tmp_path) as world, connected(world) as client:
         run = await client.call_tool("test_ask", {})

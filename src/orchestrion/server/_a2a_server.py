@@ -41,15 +41,17 @@ from a2a.utils.errors import (
     UnsupportedOperationError,
 )
 from a2a.utils.proto_utils import validate_proto_required_fields
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Scope
 
 from orchestrion.app import App
-from orchestrion.core import Json, OrchestrionError, UserError, parse
+from orchestrion.core import Json, OrchestrionError, TransientError, UserError, parse
 
 from ._a2a_runs import Runs
 from ._identity import Door
 from ._live import Live
+from ._problems import status_of
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +95,14 @@ def _translated() -> Generator[None]:
     except A2AError:
         raise
     except OrchestrionError as error:
-        raise _translation(error) from None
+        raise _translation(error) from error
     except Exception:
         log.exception("A request of the Agent2Agent protocol met a defect")
         raise InternalError("A defect.") from None
 
 
-def _translation(error: OrchestrionError) -> A2AError:
+def _translation(error: OrchestrionError) -> Exception:
+    """What a client should try again is said by the status: the route makes it a problem, with Retry-After."""
     words = " ".join(part for part in (error.message, error.problem.hint) if part)
     data = {"code": error.code}
     match error:
@@ -109,6 +112,8 @@ def _translation(error: OrchestrionError) -> A2AError:
             return TaskNotCancelableError(words, data)
         case UserError():
             return InvalidParamsError(words, data)
+        case TransientError():
+            return HTTPException(status_of(error), error.message)
         case _:
             return InternalError(words, data)
 

@@ -45,7 +45,7 @@ _LIBRARY_LOGS = ("mcp.server", "sse_starlette")
 _INSTRUCTIONS = """\
 Each tool is an agent, a team or a workflow of {name}. Calling one starts a run and answers with its output. A run that waits for a
 person, or takes longer than {seconds:g} seconds, goes on by itself: the answer names it, and `run-status` waits for it again. Do not
-call the tool a second time for the same purpose: that starts another run."""
+call the tool a second time for the same purpose: that starts another run. Cancelling a call does not stop its run: `run-cancel` does."""
 
 Context = ServerRequestContext[Any, Any]
 Page = PaginatedRequestParams | None
@@ -100,6 +100,7 @@ class _Answers:
         arguments = params.arguments or {}
         whom = self._named(params.name)
         try:
+            self._live.require_room()
             match params.name:
                 case STATUS.name:
                     self._require(context, "showRun")
@@ -120,7 +121,9 @@ class _Answers:
         async def tell(steps: int, task: str) -> None:
             await context.session.report_progress(steps, message=f"Step {steps}: {task}")
 
-        return await waited(self._app, run_id, within_s=self._limits.tool_s, closing=self._live.closing, tell=tell)
+        within_s, closing = self._limits.tool_s, self._live.closing
+        with self._live.counted():
+            return await waited(self._app, run_id, within_s=within_s, closing=closing, tell=tell)
 
     async def _cancel(self, context: Context, run_id: str) -> CallToolResult:
         await required(self._app, run_id)

@@ -1,10 +1,12 @@
 """Agents, teams and workflows as tools, and runs as resources, asked by the protocol's own client."""
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -15,7 +17,7 @@ from mcp_types import CallToolResult, TextContent, TextResourceContents
 
 from orchestrion.core import Answer, Datum, RequestStatus
 from orchestrion.server import Limits
-from orchestrion.testing import World, served
+from orchestrion.testing import Process, World, run_command, served, start_command, write_served
 from orchestrion.testing.openai_server import OpenAIServer, Says
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +33,9 @@ input: { type: object, required: [message], properties: { message: { type: strin
     "agents/desk.yaml": """
 name: desk
 input: { type: object, properties: { message: { type: string } } }
-playbook: { rules: [{ name: rest, answer: Hello from the rules. }] }
+output: { type: object, required: [reply], properties: { reply: { type: string } } }
+asks: true
+playbook: { rules: [{ name: rest, answer: { reply: Hello from the rules. } }] }
 """,
     "teams/service.yaml": "name: service\npattern: supervisor\nlead: desk\nmembers: [writer]\n",
     "workflows/hello.yaml": """
@@ -123,6 +127,13 @@ async def test_agents_teams_and_workflows_are_tools(tmp_path: Path, mode: str) -
             "run-status",
             "run-cancel",
         ]
+        assert {name for name, tool in tools.items() if tool.output_schema is not None} == {
+            "agents_desk",
+            "run-cancel",
+            "run-status",
+            "test_ask",
+            "test_hello",
+        }
         hello = tools["test_hello"]
         assert (hello.title, hello.description) == ("test/hello", "Greets somebody.")
         assert hello.input_schema["required"] == ["name"]
@@ -139,6 +150,8 @@ async def test_a_call_is_a_run_in_the_callers_name_and_answers_with_its_output(t
         assert run is not None
         assert (run.subject, run.input, run.status) == ("operator", {"name": "Ana"}, "completed")
         assert words(await client.call_tool("test_double", {"input": 21})) == "42"
+        desk = await client.call_tool("agents_desk", {"message": "Hi"})
+        assert (words(desk), desk.structured_content) == ("Hello from the rules.", {"reply": "Hello from the rules."})
         assert words(await client.call_tool("teams_service", {"message": "Hi"})) == "Hello from the rules."
 
 
@@ -335,8 +348,50 @@ async def test_more_calls_than_are_taken_start_nothing(tmp_path: Path) -> None:
 
 async def test_a_server_that_stops_answers_who_waits(tmp_path: Path) -> None:
     async with bank(tmp_path) as world, connected(world) as client:
-        run = await client.call_tool("test_ask", {})
-        assert run_of(run)
+        assert run_of(await client.call_tool("test_ask", {}))
         world.server.site.drain()
-        result = await client.call_tool("test_slow", {})
-        assert "goes on" in words(result)
+        async with asyncio.timeout(10):
+            assert "goes on" in words(await client.call_tool("test_slow", {}))
+
+
+def begun(project: Path, port: int) -> Process:
+    """A server in a process of its own, once it answers."""
+    process = start_command("serve", "--port", str(port), "--project", str(project))
+    assert any("Ready at" in line for line in process.lines())
+    return process
+
+
+@pytest.fixture
+def kim(tmp_path: Path) -> str:
+    """The token of an operator of a project."""
+    project = tmp_path / "project"
+    write_served(project)
+    asked = (("add", "kim", "--role", "operator"), ("token", "kim"))
+    said = [run_command("users", *each, "--project", str(project), "--json") for each in asked]
+    assert [each.code for each in said] == [0, 0]
+    return cast("dict[str, str]", said[-1].json)["token"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_client_notices_nothing_when_the_server_is_killed_and_begun_anew(
+    tmp_path: Path, kim: str, mode: Any
+) -> None:
+    project, headers = tmp_path / "project", {"authorization": f"Bearer {kim}"}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = begun(project, port)
+    try:
+        url = f"http://127.0.0.1:{port}/mcp"
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            Client(streamable_http_client(url, http_client=http), mode=mode) as client,
+        ):
+            run = run_of(await client.call_tool("examples_ask", {}))
+            process.kill()
+            process.wait()
+            process = begun(project, port)
+            status = await client.call_tool("run-status", {"run": run})
+            assert [each["title"] for each in status.structured_content["waits_for"]] == ["How many?"]
+    finally:
+        process.kill()
+        process.wait()

@@ -85,7 +85,7 @@ def tool_name(whom: Partner) -> str:
 
 def tool_of(whom: Partner) -> Tool:
     """A partner as a tool. Input and output are objects, as revisions before 2026-07-28 want them."""
-    output = whom.output if whom.output is not None and whom.output.get("type") == "object" else None
+    output = whom.output if whom.output is not None and _is_object(whom.output) else None
     return Tool(
         name=tool_name(whom),
         title=whom.name,
@@ -108,6 +108,14 @@ def _input(whom: Partner) -> dict[str, Any]:
 def _alone(schema: Mapping[str, Json], whom: Partner) -> Mapping[str, Json]:
     """Within another schema, with what it refers to still found in it."""
     return {"$id": f"urn:orchestrion:{whom.name}", **schema} if '"$ref"' in dump(schema) else schema
+
+
+def _is_object(schema: Mapping[str, Json]) -> bool:
+    """Whether it lets objects through alone."""
+    ways = schema.get("anyOf")
+    if isinstance(ways, list | tuple):
+        return all(isinstance(each, Mapping) and _is_object(each) for each in ways)
+    return schema.get("type") == "object"
 
 
 def _is_whole(whom: Partner) -> bool:

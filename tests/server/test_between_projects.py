@@ -1,6 +1,8 @@
 """One project asks another one, over MCP and over A2A, with nothing else between them."""
 
 import json
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -162,3 +164,11 @@ async def test_work_that_waits_for_a_person_there_says_so_here(tmp_path: Path) -
         said = Answer(verdict="answered", by="lea", at=bank.app.clock.now(), value=Datum({"count": 2}))
         await bank.app.answer(request, said)
         assert await bank.settled(request.run_id) == "completed"
+
+
+def test_a_server_begins_without_what_the_protocols_bring() -> None:
+    program = (
+        "import sys; import orchestrion.server; "
+        "print([name for name in ('a2a', 'google.protobuf', 'mcp', 'mcp_types', 'sse_starlette') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"

@@ -67,8 +67,8 @@ def card_of(project: Project, offered: Sequence[Partner], address: str, *, alone
 def _skill(whom: Partner) -> AgentSkill:
     fields = whom.input.get("properties")
     names = ", ".join(fields) if isinstance(fields, Mapping) else ""
-    taken = [f"Its text is the field `{whom.text}`."] if whom.text is not None else []
-    taken += [f"Data takes the fields: {names}."] if names else []
+    taken = [f"A message's text becomes the field `{whom.text}`."] if whom.text is not None else []
+    taken += [f"Data may have the fields: {names}."] if names else []
     return AgentSkill(
         id=whom.name,
         name=whom.name,

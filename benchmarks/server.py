@@ -23,7 +23,9 @@ from orchestrion.core import dump, parse
 
 QUICK = bool(os.environ.get("QUICK"))
 RATE, SECONDS, STORED = (200, 10, 20_000) if QUICK else (200, 60, 1_000_000)
-OVERLOAD, OVERLOAD_S = (1_000, 3) if QUICK else (2_000, 10)
+OVERLOAD_S = 3 if QUICK else 10
+CONNECTIONS = 1_000
+"""Of those who ask too much at once: about twice as many as are answered at once."""
 GENERATING = Path(__file__).with_name("_scale") / "generating.py"
 WORKFLOW = """
 document: { dsl: '1.0.3', namespace: bench, name: three, version: '1.0.0' }
@@ -114,6 +116,34 @@ async def under_load(client: httpx.AsyncClient, rate: int, seconds: float) -> Lo
     return load
 
 
+async def crowd(server: Server, token: str) -> Load:
+    """Everybody starts a run, again as soon as the last start is answered. Plain sockets: a client of comfort is slower than the server."""
+    load, until, port = Load(), time.perf_counter() + OVERLOAD_S, int(server.url.rpartition(":")[2])
+    body = b'{"workflow":"three","input":{"n":1}}'
+    request = (
+        f"POST /api/v1/runs HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.perf_counter() < until:
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = re.search(r"content-length: (\d+)", head)
+            told = await reader.readexactly(int(length[1]) if length else 0)
+            status = head.split(" ", 2)[1]
+            retry = " with Retry-After" if "retry-after" in head else ""
+            load.answers[status + retry] += 1
+            if status == "201":
+                started_run: Any = parse(told)
+                load.accepted.append(started_run["id"])
+        writer.close()
+
+    await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+    return load
+
+
 async def console(client: httpx.AsyncClient) -> None:
     """A page that follows the project, and asks for the list every two seconds."""
 
@@ -182,11 +212,11 @@ async def steady(folder: Path) -> dict[str, Any]:
 
 
 async def overloaded(folder: Path) -> dict[str, Any]:
-    """Far more than it can take, with a short queue; then killed under load, and begun again."""
-    token = project_in(folder, backlog=200)
+    """More at once than it answers; then killed under load, and begun again."""
+    token = project_in(folder)
     server = Server(folder)
     async with client_of(server, token) as client:
-        load = await under_load(client, OVERLOAD, OVERLOAD_S)
+        load = await crowd(server, token)
         lost = await lost_of(client, load.accepted)
         dying = asyncio.ensure_future(under_load(client, RATE, 4))
         await asyncio.sleep(2)

@@ -1,6 +1,7 @@
 """The page: self-contained, inert whatever customers write, and understandable."""
 
 import base64
+import csv
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -261,6 +262,19 @@ def test_an_evaluation_is_a_page_with_wrong_cases_and_intervals(tmp_path: Path) 
     assert bars[:2] == ["kind: 0.0%, 0.0% to 65.8%", "polite: 0.0%, 0.0% to 65.8%"]
     drawn = [given["x1"] for name, given in found.elements if name == "line"][:3]
     assert drawn == ["86.80%", "4.00%", "4.00%"], "what the gate asks for, the interval and the value"
+
+
+def test_an_evaluation_is_rows_for_a_spreadsheet(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, ["hello", '=HYPERLINK("x")'])
+    file = tmp_path / "rows.csv"
+    assert run_command("evaluate", "--project", str(tmp_path), "--csv", str(file)).code == 1
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    assert [(row["case"], row["scorer"], row["value"]) for row in rows][:2] == [
+        ("cases.jsonl:1", "kind", "0.0"),
+        ("cases.jsonl:1", "polite", "0.0"),
+    ]
+    assert len(rows) == 6, "three scorers, two cases"
+    assert not [row for row in rows for cell in row.values() if cell.startswith("=")]
 
 
 def test_an_evaluation_beside_another_shows_what_got_worse_first(tmp_path: Path) -> None:

@@ -17,13 +17,13 @@ BOTH: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 async def test_a_link_signs_in_and_the_page_without_one_says_how_to_get_it(visit: Visit) -> None:
     await visit.open("/")
-    await expect(visit.page.get_by_role("heading")).to_have_text("You are signed out")
+    await expect(visit.page.get_by_role("heading", name="You are signed out")).to_be_visible()
     await expect(visit.page.get_by_text("orchestrion users link NAME")).to_be_visible()
     await visit.sign_in()
     await expect(visit.page.get_by_role("link", name=re.compile("^Faulted today"))).to_be_visible()
     await visit.page.get_by_role("button", name="admin").click()
     await visit.page.get_by_role("button", name="Sign out").click()
-    await expect(visit.page.get_by_role("heading")).to_have_text("You are signed out")
+    await expect(visit.page.get_by_role("heading", name="You are signed out")).to_be_visible()
 
 
 async def test_why_a_run_failed_is_found_from_the_overview(desk: Desk, visit: Visit) -> None:

@@ -18,20 +18,21 @@ CHECKED = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "ben
 
 OVER_HTTP = {f"functions/_{name}.py" for name in ("a2a_wire", "bodies", "credentials", "fetch", "http", "tokens")}
 HOMES = {
-    "a2a": {"functions/_a2a_stream.py", "functions/_a2a_wire.py"},
+    "a2a": {"functions/_a2a_stream.py", "functions/_a2a_wire.py", "server/_a2a.py"}
+    | {f"server/_a2a_{name}.py" for name in ("card", "messages", "runs", "server", "tasks")},
     "alembic": {"store"},
     "cedarpy": {"governance"},
     "cronsim": {"spec"},
     "fastapi": {"server"},
     "fsspec": {"store"},
     "genai_prices": {"models", "agents"},
-    "google": {"functions/_a2a_stream.py", "functions/_a2a_wire.py"},
+    "google": {"functions/_a2a_stream.py", "functions/_a2a_wire.py", "server/_a2a_messages.py", "server/_a2a_tasks.py"},
     "httpx": {"egress", "models", "agents", "testing/_served.py", *OVER_HTTP},
     "httpx2": {"egress", "models", "agents", "functions/_credentials.py", "functions/_mcp_session.py"},
     "jq": {"expressions"},
     "jsonschema_rs": {"spec", "functions/_schema.py"},
-    "mcp": {"functions/_mcp_process.py", "functions/_mcp_session.py"},
-    "mcp_types": {"functions/_mcp_session.py"},
+    "mcp": {"functions/_mcp_process.py", "functions/_mcp_session.py", "server/_mcp.py", "server/_mcp_server.py"},
+    "mcp_types": {"functions/_mcp_session.py"} | {f"server/_mcp_{name}.py" for name in ("resources", "server", "tools")},
     "openai": {"models"},
     "opentelemetry": {"telemetry"},
     "psycopg": {"store"},

@@ -48,7 +48,7 @@ def read(text: str) -> Settings:
 def complaints(text: str) -> list[str]:
     found, _, findings = read_settings(text, file="o")
     assert findings
-    assert found is None or all(each.code.startswith(("unknown-", "repeated-")) for each in findings)
+    assert found is None or all(each.code.startswith(("unknown-", "repeated-", "no-")) for each in findings)
     return [str(each).removeprefix("o:").replace(" error", "") for each in findings]
 
 
@@ -133,10 +133,41 @@ users: { ana: [c] }
     )
 
 
+def test_what_comes_in_and_goes_out_refers_to_something() -> None:
+    assert complaints("""\
+secrets: { KEY: { env: X } }
+users: { lea: [] }
+server: { notify: { lia: lia@example.com, lea: nowhere } }
+webhooks: { shop: { type: a b, secret: whsec_1234 }, git: { secret: { secret: KEI }, type: push } }
+""") == snapshot(
+        [
+            "3:48[bad-setting] `server.notify.lea`: String should match pattern '^[^@\\s<>,;\\\"]+@[^@\\s<>,;\\\"]+$'. It is 'nowhere'.",
+            "4:27[bad-setting] `webhooks.shop.type`: String should match pattern '^[!-~]+$'. It is 'a b'.",
+            "4:40[secret-in-clear] `webhooks.shop.secret`: A key must not stand here in clear. Write {secret: NAME} here, and NAME: {env: VARIABLE} or NAME: {file: path} under `secrets`.",
+        ]
+    )
+    assert complaints("""\
+secrets: { KEY: { env: X } }
+users: { lea: [] }
+server: { notify: { lia: lia@example.com } }
+webhooks: { git: { secret: { secret: KEI }, type: push } }
+""") == snapshot(
+        [
+            "3:19[no-mail-server] Notices go by mail, and the project says no server that takes it. Write `mail: { server: smtp.example.com, from: desk@example.com }`.",
+            "3:26[unknown-user] There is no user 'lia'. Did you mean 'lea'?",
+            "4:38[unknown-secret] There is no secret 'KEI'. Did you mean 'KEY'?",
+        ]
+    )
+    assert complaints("mail: { server: m, from: a@b, user: u, password: { secret: NO } }") == snapshot(
+        ["1:60[unknown-secret] There is no secret 'NO'. There are none."]
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "secrets: { A: hunter2 }",
+        "webhooks: { w: { type: x, secret: hunter2 } }",
         "secrets: { A: [hunter2] }",
         "secrets: { A: { value: hunter2 } }",
         "secrets: { A: { env: [hunter2] } }",

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from starlette.routing import BaseRoute
 
-from orchestrion.server import GRANTED, PUBLIC, ROLES, Limits
+from orchestrion.server import GRANTED, PUBLIC, ROLES, SIGNED, Limits
 from orchestrion.server._identity import GuardedRoute
 from orchestrion.server._problems import STATUS
 from orchestrion.testing import World, served
@@ -52,8 +52,9 @@ async def test_every_route_stands_in_the_table(world: World) -> None:
     operations = [entrance.operation for entrance in entrances(world)]
 
     assert len(operations) == len(set(operations))
-    assert set(operations) == set(GRANTED) | PUBLIC
-    assert not set(GRANTED) & PUBLIC
+    assert set(operations) == set(GRANTED) | PUBLIC | SIGNED
+    assert not (set(GRANTED) | SIGNED) & PUBLIC
+    assert not set(GRANTED) & SIGNED
 
 
 async def test_every_route_refuses_who_is_not_recognised(world: World) -> None:
@@ -68,7 +69,7 @@ async def test_every_route_refuses_who_is_not_recognised(world: World) -> None:
         for route in entrances(world):
             for headers in wrong.values():
                 for method in route.methods:
-                    if route.operation not in PUBLIC:
+                    if route.operation not in PUBLIC | SIGNED:
                         answer = await client.request(method, route.path, headers=headers, content=b"{")
                         assert answer.status_code == 401, (route.path, headers)
                         assert answer.headers["content-type"] == "application/problem+json"
@@ -84,7 +85,7 @@ async def test_every_route_refuses_roles_that_were_not_granted_it(world: World) 
         async with world.client(role) as client:
             for route in entrances(world):
                 granted = tuple(GRANTED.get(route.operation, ()))
-                if route.operation in PUBLIC or has(role, granted):
+                if route.operation in PUBLIC | SIGNED or has(role, granted):
                     continue
                 for method in route.methods:
                     answer = await client.request(method, route.path, content=b"{")

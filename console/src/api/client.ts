@@ -18,6 +18,23 @@ export type Feedback = Shapes["FeedbackShape"];
 export type FeedbackList = Shapes["FeedbackList"];
 export type FeedbackGiven = Shapes["FeedbackGiven"];
 export type AnswerGiven = Shapes["AnswerGiven"];
+export type Rollout = Shapes["RolloutShape"];
+export type Alert = Shapes["AlertShape"];
+export type Incident = Shapes["IncidentShape"];
+/** What was counted of one agent, model, tool, router or workflow. */
+export interface Watched {
+  of: string;
+  name: string;
+  runs: { [measure: string]: string[] };
+  [measure: string]: unknown;
+}
+/** What has lastingly changed. */
+export interface Drift {
+  of: string;
+  name: string;
+  signal: string;
+  changes: { at: string; before: number; after: number }[];
+}
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
 /** What went wrong, as the platform records and answers it (RFC 9457). */
@@ -77,6 +94,10 @@ const id = encodeURIComponent;
 export const api = {
   me: () => call<Acting>("GET", "/me"),
   signOut: () => call<void>("POST", "/sign-out"),
+  watching: () => call<{ measures: Watched[]; drift: Drift[] }>("GET", "/watching?hours=24&of=agent&of=router&of=model"),
+  rollouts: () => call<{ rollouts: Rollout[] }>("GET", "/rollouts?limit=20"),
+  alerts: () => call<{ alerts: Alert[] }>("GET", "/alerts"),
+  incidents: () => call<{ incidents: Incident[] }>("GET", "/incidents?limit=20"),
   workflows: () => call<WorkflowList>("GET", "/workflows"),
   workflow: (name: string) => call<WorkflowWhole>("GET", `/workflows/${name.split("/").map(id).join("/")}`),
   runs: (asked: RunsAsked) => call<RunPage>("GET", `/runs?${asQuery(asked)}`),

@@ -31,6 +31,17 @@ export const approvalsOf = (id: string) =>
 
 export const approval = (id: string) => queryOptions({ queryKey: ["approval", id], queryFn: () => api.approval(id) });
 
+const LOOK_MS = 15_000;
+const looked = { refetchInterval: LOOK_MS, staleTime: LOOK_MS };
+
+export const watching = queryOptions({ queryKey: ["watching"], queryFn: api.watching, ...looked });
+
+export const rollouts = queryOptions({ queryKey: ["rollouts"], queryFn: api.rollouts, ...looked });
+
+export const alerts = queryOptions({ queryKey: ["alerts"], queryFn: api.alerts, ...looked });
+
+export const incidents = queryOptions({ queryKey: ["incidents"], queryFn: api.incidents, ...looked });
+
 const MOST_PAGES = 5;
 
 /** The runs created since a time, the newest first; `whole` is false where there are more than are fetched. */

@@ -8,6 +8,7 @@ import type { RunsSearch } from "../router";
 import { Status } from "../parts/status";
 import { Code, Deadline, Empty, FailedRequest, Time } from "../parts/ui";
 import { aboutWords, costOf, moneyWords, problemIn, problemWords, taskName } from "../parts/words";
+import { Doing, Trials, Trouble } from "./Oversight";
 import { Throughput } from "./Throughput";
 
 const SHOWN = 6;
@@ -47,9 +48,12 @@ export function Overview() {
         <div className="grid min-w-0 gap-4">
           <Approvals approvals={open.data.approvals} />
           <Throughput runs={today.data.runs} whole={today.data.whole} />
+          <Trials />
         </div>
         <div className="grid min-w-0 gap-4">
+          <Trouble />
           <Faults runs={faulted.data.runs} since={since} />
+          <Doing />
           <Active runs={active.data.runs} />
         </div>
       </div>

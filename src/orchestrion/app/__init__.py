@@ -15,9 +15,19 @@ if TYPE_CHECKING:
     from ._feed import Feed, Follower
     from ._feedback import Feedback, FeedbackBook
     from ._folders import FolderWatch, PutAway, Watched, watches_of
-    from ._journals import Mode, StandBy, check_store, copy_store, migrate_store, open_journal
+    from ._journals import (
+        Mode,
+        StandBy,
+        back_up_store,
+        check_store,
+        copy_store,
+        migrate_store,
+        open_journal,
+        restore_store,
+    )
     from ._kinds import Kinds, predictor_source
     from ._knowledge import knowledge_of
+    from ._notices import NoticeBook, Notices, Opened
     from ._partners import Partner, Settled, answer_text, partner, partners, settled, start_talk
     from ._process import run_process
     from ._project import Checked, routers_of
@@ -66,7 +76,10 @@ __all__ = [
     "Grouping",
     "Kinds",
     "Mode",
+    "NoticeBook",
+    "Notices",
     "Offer",
+    "Opened",
     "Oversight",
     "Partner",
     "ProjectFile",
@@ -92,6 +105,7 @@ __all__ = [
     "Watching",
     "add_model",
     "answer_text",
+    "back_up_store",
     "changes_between",
     "check_store",
     "conduct",
@@ -126,6 +140,7 @@ __all__ = [
     "require_input",
     "require_role",
     "resolve",
+    "restore_store",
     "resume",
     "retain",
     "retention_of",
@@ -160,6 +175,7 @@ _HOMES = {
     **dict.fromkeys(("FolderWatch", "PutAway", "Watched", "watches_of"), "_folders"),
     **dict.fromkeys(("Kinds", "predictor_source"), "_kinds"),
     **dict.fromkeys(("Mode", "StandBy", "check_store", "copy_store", "migrate_store", "open_journal"), "_journals"),
+    **dict.fromkeys(("back_up_store", "restore_store"), "_journals"),
     **dict.fromkeys(
         ("fire", "pause", "planned_now", "planned_on", "resume", "scheduled", "scheduler_of"), "_schedules"
     ),
@@ -168,6 +184,7 @@ _HOMES = {
     **dict.fromkeys(("Feedback", "FeedbackBook"), "_feedback"),
     **dict.fromkeys(("Watch", "watched_json"), "_watch"),
     "Watching": "_watching",
+    **dict.fromkeys(("NoticeBook", "Notices", "Opened"), "_notices"),
     "knowledge_of": "_knowledge",
     **dict.fromkeys(("SCHEMA_KINDS", "schema_of"), "_schemas"),
     **dict.fromkeys(("keep_trials", "try_model"), "_trial"),

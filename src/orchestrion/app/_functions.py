@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from orchestrion.agents import AgentDefinition, Sessions, TeamDefinition
-from orchestrion.core import Clock, Function
+from orchestrion.core import Clock, Function, Json
 from orchestrion.egress import Egress
 from orchestrion.functions import (
     A2a,
@@ -15,6 +15,8 @@ from orchestrion.functions import (
     DefaultCatalog,
     Definition,
     Describe,
+    Evaluate,
+    Evaluating,
     GuardFunction,
     HttpFunction,
     Human,
@@ -86,6 +88,7 @@ def catalog_of(
         Infer(models, clock),
         Human(),
         GuardFunction(project.settings.guards),
+        Evaluate(_evaluating(project, clock)),
         Workflow(),
     ]
     taken = {function.declaration.name for function in own}
@@ -93,3 +96,31 @@ def catalog_of(
         StatementFunction(named, connections) for name, named in kinds.statements.items() if name not in taken
     ]
     return DefaultCatalog([*own, *statements])
+
+
+def _evaluating(project: Project, clock: Clock) -> Evaluating:
+    async def evaluating(
+        evaluation: str, *, version: str, against: str | None, fresh: bool, by: str
+    ) -> Mapping[str, Json]:
+        from ._evaluate import evaluate  # it opens a project of its own, which has this function
+
+        found = await evaluate(
+            project.at_home,
+            evaluation,
+            version=version,
+            against=against,
+            fresh=fresh,
+            by=by,
+            tell=lambda _done, _of: None,
+            clock=clock,
+        )
+        return {
+            "evaluation": found.file.name,
+            "version": found.bundle.digest,
+            "against": found.against.digest if found.against else None,
+            "passed": found.passed,
+            "rows": [row.to_json() for row in found.rows],
+            "cases": len(found.gathered.cases),
+        }
+
+    return evaluating

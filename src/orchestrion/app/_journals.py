@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from orchestrion.core import Clock, Journal, SystemClock, UserError
 from orchestrion.journal import DurableJournal, MemoryJournal
 from orchestrion.project import Project
-from orchestrion.store import Copied, Migrated, Store, Tell, database_path, is_postgresql
+from orchestrion.store import BackedUp, Copied, Migrated, Restored, Store, Tell, database_path, is_postgresql
 
 Mode = Literal["own", "join", "express"]
 """own: this process advances runs. join: it looks, and sends answers, beside one that does. express: nothing is kept."""
@@ -50,9 +51,8 @@ async def _open_store(project: Project, mode: Literal["own", "join"], clock: Clo
     url = project.store_url(project.secrets())
     blobs = blobs_of(project, url)
     if not is_postgresql(url):
-        default_folder = project.root / ".orchestrion"
-        if mode == "own" and database_path(url).parent == default_folder:
-            default_folder.mkdir(exist_ok=True)
+        if mode == "own":
+            _make_default_folder(project, url)
         return Store.open(url, mode=mode, clock=clock, blobs=blobs)
     waiting = False
     while True:
@@ -109,6 +109,28 @@ def copy_store(project: Project, to: str, blobs: str | None, tell: Tell) -> Copi
         closing(Store.open(target_url, mode="own", clock=clock, blobs=blobs)) as target,
     ):
         return source.copy(target, tell)
+
+
+def back_up_store(project: Project, file: Path) -> BackedUp:
+    """Write the project's store, as it is at one moment, into one file; a server may be at work. Raises: UserError."""
+    url = project.store_url(project.secrets())
+    with closing(Store.open(url, mode="join", blobs=blobs_of(project, url))) as store:
+        return store.back_up(file.absolute())
+
+
+def restore_store(project: Project, file: Path, *, force: bool) -> Restored:
+    """Put a backup where the project keeps its runs. Raises: UserError about either, `store-in-use` and `store-not-empty` among them."""
+    url = project.store_url(project.secrets())
+    if not is_postgresql(url):
+        _make_default_folder(project, url)
+    with closing(Store.open(url, mode="own", blobs=blobs_of(project, url))) as store:
+        return store.restore(file.absolute(), force=force)
+
+
+def _make_default_folder(project: Project, url: str) -> None:
+    default_folder = project.root / ".orchestrion"
+    if database_path(url).parent == default_folder:
+        default_folder.mkdir(exist_ok=True)
 
 
 def _target(project: Project, to: str) -> str:

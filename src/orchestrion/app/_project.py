@@ -22,11 +22,12 @@ from orchestrion.functions import StatementFunction, read_project_document
 from orchestrion.governance import ActionDeclaration, Catalogued, CedarGate, PolicyFile
 from orchestrion.models import Intent, Models, PlaybookFile, Routers, RouterSettings, RouterSource, read_playbook
 from orchestrion.project import BadProject, Project
-from orchestrion.spec import Finding
+from orchestrion.spec import Document, Finding
 
 from ._files import file_bytes, read_each
 from ._kinds import Kinds
 from ._names import check_names, names_of
+from ._notices import notice_workflow
 from ._talks import talks_of
 from ._workflows import Shelf, read_shelf
 
@@ -117,7 +118,11 @@ async def check_project(
     teams, found = _read_teams(project, agents)
     findings += found
     named = {document.id for document in shelf.documents}
-    shelf = replace(shelf, talks=tuple(t for t in talks_of(agents, teams) if t.document.id not in named))
+    shelf = replace(
+        shelf,
+        talks=tuple(t for t in talks_of(agents, teams) if t.document.id not in named),
+        own=tuple(d for d in _own(project) if d.id not in named),
+    )
     if nameable is None:
         names = names_of(project)
         for document in shelf.documents:
@@ -171,6 +176,11 @@ def _known(
         intents=cache(routers.labels),
         route=None if apart else lambda router, text: _intent(routers, router, text),
     )
+
+
+def _own(project: Project) -> list[Document]:
+    """Workflows of the platform that the project has a use for."""
+    return [notice_workflow()] if project.settings.server.notify else []
 
 
 def _policies(project: Project) -> list[PolicyFile]:

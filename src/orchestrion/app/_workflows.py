@@ -45,10 +45,12 @@ class Shelf:
     """Digest → file name and source, for findings."""
     talks: tuple[Talk, ...] = ()
     """Agents and teams by themselves. A document of that name comes before them."""
+    own: tuple[Document, ...] = ()
+    """Workflows of the platform itself; likewise."""
 
     def every(self) -> tuple[Document, ...]:
-        """The project's documents, and those of talks."""
-        return (*self.documents, *(talk.document for talk in self.talks))
+        """The project's documents, those of talks, and the platform's own."""
+        return (*self.documents, *(talk.document for talk in self.talks), *self.own)
 
     def named(self, name: str) -> Document:
         """The newest version of `name` or `namespace/name`, or the one that `name:version` says.
@@ -60,7 +62,7 @@ class Shelf:
             document
             for document in self.documents
             if wanted in {document.name, document.id} and version in {"", "latest", document.version}
-        ] or [talk.document for talk in self.talks if wanted == talk.document.id]
+        ] or [document for document in self.every() if wanted == document.id]
         if not found:
             known = sorted({document.id for document in self.documents})
             near = get_close_matches(wanted, [*known, *(document.name for document in self.documents)], n=1)

@@ -1,12 +1,13 @@
 """`orchestrion evaluate`: how a version does with the cases of an evaluation."""
 
 import sys
+from csv import writer
 from pathlib import Path
 
 from rich.table import Table
 
 from orchestrion.app import Evaluated, Tell, evaluate
-from orchestrion.core import SystemClock
+from orchestrion.core import SystemClock, UserError
 from orchestrion.registry import short
 
 from ._measured import agreement_of, count_of, difference_of, interval_of, value_of
@@ -23,6 +24,7 @@ def evaluate_version(
     *,
     fresh: bool,
     html: Path | None,
+    csv: Path | None,
     project: Path,
     user: str | None,
     as_json: bool,
@@ -40,9 +42,33 @@ def evaluate_version(
 
             write_page(html, evaluation_page(found, SystemClock().now()))
             err.print(f"The page: {str(html)!r}", markup=False, soft_wrap=True)
+        if csv is not None:
+            _write_rows(csv, found)
+            err.print(f"The rows: {str(csv)!r}", markup=False, soft_wrap=True)
         return COMPLETED if found.passed else FAULTED
 
     execute(work, as_json=as_json)
+
+
+def _write_rows(file: Path, found: Evaluated) -> None:
+    """Raises: UserError `unwritable-file`."""
+    try:
+        with file.open("w", encoding="utf-8", newline="") as opened:
+            rows = writer(opened)
+            rows.writerow(["evaluation", "version", "case", "status", "scorer", "value", "why"])
+            for number, (case, seen) in enumerate(zip(found.gathered.cases, found.seen, strict=True)):
+                for name, scores in found.scores.items():
+                    value, why = scores[number].value, scores[number].why
+                    rows.writerow(
+                        [found.file.name, found.bundle.digest, case.name, seen.status, name, value, _inert(why or "")]
+                    )
+    except OSError as error:
+        raise UserError("unwritable-file", f"{str(file)!r} cannot be written: {error.strerror}.") from None
+
+
+def _inert(text: str) -> str:
+    """Spreadsheets calculate what begins so; what customers wrote is text."""
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
 def _progress(silent: bool) -> Tell:

@@ -468,6 +468,31 @@ def store_copy(
     copy(to, blobs, project, as_json=as_json)
 
 
+@store.command("backup")
+def store_backup(
+    file: Annotated[Path, typer.Argument(help="The file to write.")], project: Project = HERE, as_json: Json = False
+) -> None:
+    """Write everything that is kept into one file, as it is at one moment. A server may be at work meanwhile."""
+    from ._store import back_up
+
+    back_up(file, project, as_json=as_json)
+
+
+@store.command("restore")
+def store_restore(
+    file: Annotated[Path, typer.Argument(help="A file that `store backup` wrote.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Over what is there, of which a backup is made before. Files only.")
+    ] = False,
+    project: Project = HERE,
+    as_json: Json = False,
+) -> None:
+    """Put a backup where the project keeps its runs, once everything in it has been checked. Nobody may be at work meanwhile."""
+    from ._store import restore
+
+    restore(file, project, force=force, as_json=as_json)
+
+
 @store.command("retain")
 def store_retain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,

@@ -197,6 +197,9 @@ def evaluate(
     html: Annotated[
         Path | None, typer.Option("--html", help="Write one self-contained page as well.", metavar="FILE")
     ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write a row for each case and scorer as well.", metavar="FILE")
+    ] = None,
     user: As = None,
     project: Project = HERE,
     as_json: Json = False,
@@ -207,7 +210,9 @@ def evaluate(
     """
     from ._evaluate import evaluate_version
 
-    evaluate_version(name, version, against, fresh=fresh, html=html, project=project, user=user, as_json=as_json)
+    evaluate_version(
+        name, version, against, fresh=fresh, html=html, csv=csv, project=project, user=user, as_json=as_json
+    )
 
 
 def replay(

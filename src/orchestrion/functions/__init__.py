@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._a2a import A2a, A2aRequest
+    from ._a2a import MESSAGE_ONCE, A2a, A2aRequest
     from ._agent import HISTORY, SESSION, Agent
     from ._catalog import DefaultCatalog, documentation
     from ._connections import Connections, ConnectionSettings
     from ._definition import Definition, definition_place, read_project_definition
+    from ._evaluate import Evaluate, Evaluating
     from ._guard import GuardFunction
     from ._http import HttpFunction
     from ._human import Human, check_answer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HISTORY",
+    "MESSAGE_ONCE",
     "SESSION",
     "A2a",
     "A2aRequest",
@@ -41,6 +43,8 @@ __all__ = [
     "DefaultCatalog",
     "Definition",
     "Describe",
+    "Evaluate",
+    "Evaluating",
     "GuardFunction",
     "HttpFunction",
     "Human",
@@ -77,6 +81,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "MESSAGE_ONCE": "_a2a",
     "A2a": "_a2a",
     "A2aRequest": "_a2a",
     "Agent": "_agent",
@@ -87,6 +92,8 @@ _HOMES = {
     "DefaultCatalog": "_catalog",
     "Definition": "_definition",
     "Describe": "_openapi",
+    "Evaluate": "_evaluate",
+    "Evaluating": "_evaluate",
     "GuardFunction": "_guard",
     "HttpFunction": "_http",
     "Human": "_human",

@@ -28,6 +28,8 @@ from ._schema import arguments_of
 from ._tokens import Tokens
 
 CARD = "/.well-known/agent-card.json"
+MESSAGE_ONCE = "urn:orchestrion:a2a:message-once"
+"""An extension in an agent's card that says: a message with an id it has seen before is not acted on again."""
 _READS = ("card", "tasks/get", "tasks/list", "tasks/resubscribe", "agent/getAuthenticatedExtendedCard")
 _WAITED = ("message/send", "message/stream", "tasks/resubscribe")
 _METHODS = (*_WAITED, "tasks/get", "tasks/list", "tasks/cancel", "agent/getAuthenticatedExtendedCard")

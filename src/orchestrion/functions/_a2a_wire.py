@@ -29,14 +29,13 @@ from google.protobuf.message import Message
 from orchestrion.core import ERROR_TYPES, Faulted, Json, OrchestrionError, Problem, TransientError, UserError, parse
 from orchestrion.egress import Egress
 
+from ._a2a import MESSAGE_ONCE
 from ._a2a_stream import followed
 from ._credentials import Credentials, http_auth
 from ._http import host_of
 
 BINDINGS = (TransportProtocol.JSONRPC.value, TransportProtocol.HTTP_JSON.value)
 STREAMS = ("message/stream", "tasks/resubscribe")
-ONCE = "urn:orchestrion:a2a:message-once"
-"""An extension in an agent's card that says: a message with an id it has seen before is not acted on again."""
 
 _ROLES = {"user": "ROLE_USER", "agent": "ROLE_AGENT"}
 _SAID = 500
@@ -61,7 +60,7 @@ def read_card(text: bytes, host: str) -> dict[str, Json]:
         "name": card.name,
         "version": card.version,
         "interfaces": [_json(each) for each in chosen],
-        "once": any(each.uri == ONCE for each in card.capabilities.extensions),
+        "once": any(each.uri == MESSAGE_ONCE for each in card.capabilities.extensions),
     }
 
 

@@ -24,6 +24,7 @@ from ._settings import (
     Settings,
     settings_schema,
 )
+from ._webhook import Webhook
 
 __all__ = [
     "KINDS",
@@ -51,6 +52,7 @@ __all__ = [
     "Secret",
     "SecretReference",
     "Settings",
+    "Webhook",
     "read_settings",
     "settings_schema",
 ]

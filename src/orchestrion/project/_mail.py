@@ -1,12 +1,13 @@
 """The mail server, as settings say it."""
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from ._setting import SecretReference, Setting
 
+MailAddress: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$", max_length=300)]
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 
@@ -17,9 +18,7 @@ class MailServer(Setting):
         pattern=r"^[A-Za-z0-9.-]+(:\d{1,5})?$",
         description="Its name, with :port unless it is 587 (465 with `tls: tls`, 25 with `tls: none`). It must stand in `egress.allow` too.",
     )
-    sender: str = Field(
-        alias="from", pattern=r"^[^@\s<>,;\"]+@[^@\s<>,;\"]+$", description="The address that mail comes from."
-    )
+    sender: MailAddress = Field(alias="from", description="The address that mail comes from.")
     user: str | None = Field(default=None, min_length=1, description="The name to log in with.")
     password: SecretReference | None = Field(default=None, description="The password, as {secret: NAME}.")
     tls: Literal["starttls", "tls", "none"] = Field(

@@ -138,6 +138,15 @@ def _bad_references(source: Source, settings: Settings) -> list[Finding]:
             for index, name in enumerate(named):
                 if ":" not in name and name != "playbook":
                     check(f"/models/{_escaped(model)}/{field}/{index}", "model", name, list(settings.models))
+    for user in settings.server.notify if settings.users else ():
+        check(f"/server/notify/{_escaped(user)}", "user", user, list(settings.users))
+    found += _without_use(source, settings)
+    return sorted(found, key=lambda each: (each.line, each.column))
+
+
+def _without_use(source: Source, settings: Settings) -> list[Finding]:
+    """What is said and cannot have an effect: commands that may not be started, roles said twice, notices without a way out."""
+    found: list[Finding] = []
     for name, server in settings.mcp.items():
         if server.command is not None and server.command not in settings.processes.allow:
             hint = f"If it may be started, add {list(server.command)!r} to `processes.allow`, word for word."
@@ -149,7 +158,11 @@ def _bad_references(source: Source, settings: Settings) -> list[Finding]:
             found.append(
                 finding_at(source, f"/roles/{index}", "repeated-role", f"Role {role!r} stands here twice.", hint=hint)
             )
-    return sorted(found, key=lambda each: (each.line, each.column))
+    if settings.server.notify and settings.mail is None:
+        hint = "Write `mail: { server: smtp.example.com, from: desk@example.com }`."
+        message = "Notices go by mail, and the project says no server that takes it."
+        found.append(finding_at(source, "/server/notify", "no-mail-server", message, hint=hint))
+    return found
 
 
 def _secrets_named(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -157,6 +170,9 @@ def _secrets_named(settings: Settings) -> Iterator[tuple[str, str]]:
     places: list[tuple[str, object]] = [("/store", settings.store)]
     places += [(f"/connections/{name}/url", each.url) for name, each in settings.connections.items()]
     places += [(f"/models/{name}/key", each.key) for name, each in settings.models.items()]
+    places += [(f"/webhooks/{name}/secret", each.secret) for name, each in settings.webhooks.items()]
+    if settings.mail is not None:
+        places.append(("/mail/password", settings.mail.password))
     for pointer, value in places:
         if isinstance(value, SecretReference):
             yield f"{pointer}/secret", value.secret

@@ -12,9 +12,10 @@ from pydantic_core import PydanticCustomError
 from orchestrion.core import Json
 
 from ._alert import AlertRule
-from ._mail import MailServer
+from ._mail import MailAddress, MailServer
 from ._model import Model
 from ._setting import WAY_OUT, SecretReference, Setting
+from ._webhook import Webhook
 
 _HOST = re.compile(
     r"(?:(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
@@ -356,6 +357,10 @@ class Server(Setting):
         pattern=r"^https?://[^/\s@]+/?$",
         description="Where it is reached from outside, such as `https://ai.example.com` of a proxy. Under other names it does not answer.",
     )
+    notify: dict[Annotated[str, StringConstraints(min_length=1)], MailAddress] = Field(
+        default_factory=dict,
+        description="User → mail address: who may decide what waits is told of it once, with a link. It takes `mail`.",
+    )
 
 
 class Ages(Setting):
@@ -436,6 +441,9 @@ class Settings(Setting):
     )
     limits: Limits = Field(default_factory=Limits, description="How much at once, and how much at most.")
     server: Server = Field(default_factory=Server, description="Where people and programs reach the platform.")
+    webhooks: dict[Name, Webhook] = Field(
+        default_factory=dict, description="What other systems may tell, by name: each at `/hooks/NAME`."
+    )
     telemetry: Telemetry | None = Field(
         default=None, description="Where OpenTelemetry spans go. Nothing is sent anywhere unless this is set."
     )

@@ -12,7 +12,7 @@ from ._application import Site, described, site
 from ._console import console_routes
 from ._guard import Limits
 from ._place import Place, link_of
-from ._rights import GRANTED, PUBLIC, ROLES, rights
+from ._rights import GRANTED, PUBLIC, ROLES, SIGNED, rights
 from ._serving import Serving, serving
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "LINK_S",
     "PUBLIC",
     "ROLES",
+    "SIGNED",
     "TOKEN_DAYS",
     "Account",
     "Accounts",

@@ -9,9 +9,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from orchestrion import __version__
-from orchestrion.app import App
+from orchestrion.app import App, Notices
 from orchestrion.core import OrchestrionError, TransientError
 
+from ._a2a import A2aDoor, a2a_routes
 from ._accounts import Accounts
 from ._answers import JsonAnswer, durable
 from ._approvals import approval_routes
@@ -24,7 +25,9 @@ from ._identity import Door, GuardedRoute
 from ._incoming import incoming_routes
 from ._live import Live, live_routes
 from ._management import management_routes
+from ._mcp import McpDoor, mcp_routes
 from ._metrics import TEXT, metrics
+from ._notices import notice_routes
 from ._parts import part_routes, schedule_routes
 from ._place import Place
 from ._problems import MEDIA, on_http_error, on_invalid, on_orchestrion_error
@@ -35,6 +38,7 @@ from ._sign_in import sign_in_routes
 from ._talks import talk_routes
 from ._users import user_routes
 from ._versions import version_routes, workflow_routes
+from ._webhooks import webhook_routes
 
 API = "/api/v1"
 REFUSALS: Mapping[int, str] = {
@@ -64,6 +68,8 @@ class Site:
     door: Door
     changes: Changes
     live: Live
+    notices: Notices
+    mcp: McpDoor
     state: "State"
 
     def drain(self) -> None:
@@ -81,8 +87,9 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     """Raises: UserError `not-kept` where nothing is kept."""
     accounts = Accounts(durable(app), app.clock)
     door = Door(accounts=accounts, rights=rights(), cookie=f"orchestrion_{place.port}", secure=place.secure)
-    changes, state = Changes(app), State()
+    changes, state, notices = Changes(app), State(), Notices(app, durable(app), place.url)
     live = Live(app, changes, door, limits)
+    mcp = McpDoor(app, door, live, limits)
     api = FastAPI(
         title="Orchestrion",
         version=__version__,
@@ -116,11 +123,24 @@ def site(app: App, place: Place, limits: Limits) -> Site:
     ):
         api.include_router(router, prefix=API)
     api.include_router(completion_routes(app, live, limits))
+    api.include_router(webhook_routes(app))
+    api.include_router(mcp_routes(mcp))
+    api.include_router(a2a_routes(A2aDoor(app, place, door, live)))
     api.include_router(sign_in_routes(door))
+    api.include_router(notice_routes(notices.book, door))
     api.include_router(console_routes())
     guard = Guard(app=cast("Asgi", api), hosts=place.hosts, limits=limits)
     api.include_router(_of_the_process(app, state, api, guard))
-    return Site(asgi=guard, api=api, door=door, changes=changes, live=live, state=state)
+    return Site(
+        asgi=guard,
+        api=api,
+        door=door,
+        changes=changes,
+        live=live,
+        notices=notices,
+        mcp=mcp,
+        state=state,
+    )
 
 
 def _problem(said: str) -> dict[str, Any]:

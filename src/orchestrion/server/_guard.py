@@ -26,6 +26,8 @@ BODY_S = 20.0
 MOST_AT_ONCE = 512
 """Requests under way, streams included."""
 MOST_STREAMS = 200
+TOOL_S = 50.0
+"""Seconds a call of a tool waits for its run: most clients give up after a minute."""
 HEARTBEAT_S = 15.0
 """A stream says something after so long at the latest, and it is looked whether whoever listens still may."""
 SECURITY: tuple[tuple[bytes, bytes], ...] = (
@@ -48,6 +50,7 @@ class Limits:
     at_once: int = MOST_AT_ONCE
     streams: int = MOST_STREAMS
     heartbeat_s: float = HEARTBEAT_S
+    tool_s: float = TOOL_S
 
 
 @dataclass(slots=True, kw_only=True)

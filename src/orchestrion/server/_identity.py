@@ -12,7 +12,7 @@ from orchestrion.core import Deny, Json, PolicyDenied, UserError, parse
 from orchestrion.governance import Person, Rights
 
 from ._accounts import Accounts, Recognised
-from ._rights import PUBLIC
+from ._rights import PUBLIC, SIGNED
 
 SAFE = frozenset({"GET", "HEAD"})
 
@@ -30,6 +30,8 @@ class Door:
 
     async def let_in(self, request: Request, operation: str) -> None:
         """Raises: UserError `sign-in-required`, `cross-site`; PolicyDenied `not-permitted`."""
+        if operation in SIGNED:
+            return
         if operation in PUBLIC:
             if request.method not in SAFE:
                 require_own_page(request)

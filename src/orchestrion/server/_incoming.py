@@ -75,11 +75,12 @@ async def _body(request: Request) -> Json:
     if kind:
         body["datacontenttype"] = kind
     if content:
-        body |= _content(content, media)
+        body |= content_of(content, media)
     return body
 
 
-def _content(content: bytes, media: str) -> dict[str, Json]:
+def content_of(content: bytes, media: str) -> dict[str, Json]:
+    """What a CloudEvent holds of a content of some media type. Raises: UserError `not-json`."""
     if media == "application/json" or media.endswith("+json"):
         return {"data": parse(content)}
     if media.startswith("text/"):

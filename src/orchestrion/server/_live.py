@@ -6,8 +6,8 @@ client is only late, and one that comes back with `Last-Event-ID` goes on where 
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -82,7 +82,8 @@ class Live:
         self._limits = limits
         self._changes = changes
         self._door = door
-        self._closing = asyncio.Event()
+        self.closing = asyncio.Event()
+        """Set when the server stops taking requests."""
         self._streams = 0
         self._expected: dict[str, tuple[ExitStack, Listener]] = {}
 
@@ -109,12 +110,11 @@ class Live:
 
     def close(self) -> None:
         """End all streams: clients come back to whoever serves next."""
-        self._closing.set()
+        self.closing.set()
 
     def answer(self, request: Request, operation: str, events: AsyncGenerator[str], *, retry: bool = True) -> Response:
         """`retry`: clients come back by themselves. Raises: UserError `too-busy` with too many streams."""
-        if self._streams >= self._limits.streams:
-            raise TransientError("too-busy", f"{self._streams} streams are open, and no more can be.")
+        self.require_room()
         guarded = self._guarded(request, operation, events, "retry: 2000\n" if retry else "")
         return StreamingResponse(guarded, media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
 
@@ -122,18 +122,32 @@ class Live:
         self, request: Request, operation: str, events: AsyncGenerator[str], retry: str
     ) -> AsyncGenerator[str]:
         """The events, while whoever listens may; a heartbeat is when that is asked again."""
-        self._streams += 1
         try:
-            yield f": welcome\n{retry}\n"
-            async for event in events:
-                if event == HEARTBEAT and not await self._may(request, operation):
-                    return
-                yield event
+            with self.counted():
+                yield f": welcome\n{retry}\n"
+                async for event in events:
+                    if event == HEARTBEAT and not await self.may(request, operation):
+                        return
+                    yield event
         finally:
-            self._streams -= 1
             await events.aclose()
 
-    async def _may(self, request: Request, operation: str) -> bool:
+    def require_room(self) -> None:
+        """Raises: TransientError `too-busy` with too many streams."""
+        if self._streams >= self._limits.streams:
+            raise TransientError("too-busy", f"{self._streams} streams are open, and no more can be.")
+
+    @contextmanager
+    def counted(self) -> Generator[None]:
+        """One stream more, for as long as the block runs."""
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
+
+    async def may(self, request: Request, operation: str) -> bool:
+        """Whether whoever listens still may."""
         try:
             await self._door.let_in(request, operation)
         except OrchestrionError:
@@ -146,7 +160,7 @@ class Live:
             follower = stack.enter_context(self._app.feed.follow(run_id))
             voices = self._voices(run_id, stack)
             told: Json = None
-            while not self._closing.is_set():
+            while not self.closing.is_set():
                 follower.take()
                 run = await self._app.journal.run(run_id)
                 if run is None:
@@ -165,8 +179,8 @@ class Live:
                 if run.status.ended:
                     yield _event("end", {"status": run.status.value}, str(position))
                     return
-                async for chunk in self._until_news(follower.news, voices):
-                    yield chunk
+                async for chunk in self.until_news(follower.news, voices):
+                    yield _chunk(chunk) if chunk is not None else HEARTBEAT
 
     async def _entries(self, run_id: str, position: Position) -> AsyncGenerator[tuple[str, Position]]:
         """Those that were open and are not any more, then the new ones; each with the position of whoever has it."""
@@ -181,9 +195,9 @@ class Live:
                 position = position.past(place, ended=entry.status is not EntryStatus.INTENT)
                 yield _event("entry", entry_summary(place, entry), str(position)), position
 
-    async def _until_news(self, news: asyncio.Event, voices: Listener) -> AsyncGenerator[str]:
-        """What agents say meanwhile; a heartbeat when nothing has happened for long."""
-        waiting = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(self._closing.wait())]
+    async def until_news(self, news: asyncio.Event, voices: Listener) -> AsyncGenerator[Chunk | None]:
+        """What agents say meanwhile; None when nothing has happened for long."""
+        waiting = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(self.closing.wait())]
         speaking = asyncio.ensure_future(anext(voices))
         try:
             while not any(task.done() for task in waiting):
@@ -191,9 +205,9 @@ class Live:
                     [*waiting, speaking], timeout=self._limits.heartbeat_s, return_when=asyncio.FIRST_COMPLETED
                 )
                 if not done:
-                    yield HEARTBEAT
+                    yield None
                 if speaking.done():
-                    yield _chunk(speaking.result())
+                    yield speaking.result()
                     speaking = asyncio.ensure_future(anext(voices))
         finally:
             for task in [*waiting, speaking]:
@@ -206,7 +220,7 @@ class Live:
         if number is None:
             number = self._changes.last
             yield _event("reset", {"reason": "beginning" if last_id is None else "too long ago"}, self._id(number))
-        while not self._closing.is_set():
+        while not self.closing.is_set():
             found = self._changes.since(number)
             if found is None:
                 number = self._changes.last
@@ -222,7 +236,7 @@ class Live:
         """Whether there is something new, or the server closes, before a heartbeat is due."""
         waiting = [
             asyncio.ensure_future(self._changes.wait(number, self._limits.heartbeat_s)),
-            asyncio.ensure_future(self._closing.wait()),
+            asyncio.ensure_future(self.closing.wait()),
         ]
         try:
             await asyncio.wait(waiting, timeout=self._limits.heartbeat_s, return_when=asyncio.FIRST_COMPLETED)

@@ -14,10 +14,14 @@ ROLES: Mapping[str, Sequence[str]] = {
 """Role → the roles it includes. Who writes workflows does not approve what they do unless somebody gave them both roles."""
 
 PUBLIC = frozenset(
-    {"health", "ready", "signInPage", "signIn", "consoleFile"}
+    {"health", "ready", "signInPage", "signIn", "consoleFile", "openNotice"}
+    | {"agentCard", "partnerCard"}
     | {"consoleOverview", "consoleRuns", "consoleRun", "consoleApprovals", "consoleApproval", "consoleChat"}
 )
 """Operations that need nobody to be recognised."""
+
+SIGNED = frozenset({"receiveWebhook"})
+"""Operations of programs without an account, which look at a signature themselves."""
 
 GRANTED: Mapping[str, Sequence[str]] = {
     "whoAmI": ("viewer",),
@@ -41,6 +45,9 @@ GRANTED: Mapping[str, Sequence[str]] = {
     "listV1Models": ("viewer",),
     "showV1Model": ("viewer",),
     "completeChat": ("operator",),
+    "mcp": ("viewer",),  # and what each tool and resource takes
+    "a2a": ("viewer",),  # and what each method takes
+    "a2aPartner": ("viewer",),
     "listFeedback": ("viewer",),
     "giveFeedback": ("operator", "approver", "editor"),
     "showWatching": ("viewer",),

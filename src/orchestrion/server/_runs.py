@@ -76,7 +76,7 @@ def run_routes(app: App, expect: Callable[[str], None]) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:
         """Runs, the newest first."""
-        before = _cursor(after) if after is not None else (_seconds(until), "") if until is not None else None
+        before = cursor(after) if after is not None else (_seconds(until), "") if until is not None else None
         which = RunFilter(
             workflow=workflow,
             status=list(dict.fromkeys(status or [])),
@@ -88,7 +88,7 @@ def run_routes(app: App, expect: Callable[[str], None]) -> APIRouter:
         )
         found = await app.journal.runs(which)
         page = found[:limit]
-        more = _cursor_of(page[-1]) if len(found) > limit else None
+        more = cursor_of(page[-1]) if len(found) > limit else None
         return JsonAnswer({"runs": [run_summary(run) for run in page], "next": more})
 
     @router.get("/{run_id}", operation_id="showRun", response_model=RunWhole)
@@ -189,11 +189,11 @@ def _seconds(at: datetime) -> float:
     return at.timestamp()
 
 
-def _cursor_of(run: Run) -> str:
+def cursor_of(run: Run) -> str:
     return base64.urlsafe_b64encode(f"{run.created_at!r} {run.id}".encode()).decode().rstrip("=")
 
 
-def _cursor(text: str) -> tuple[float, str]:
+def cursor(text: str) -> tuple[float, str]:
     """Raises: UserError `bad-cursor`."""
     try:
         at, _, run_id = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode().partition(" ")

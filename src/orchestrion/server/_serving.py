@@ -110,7 +110,7 @@ async def serving(
         timeout_graceful_shutdown=cast("int", drain_s),
     )
     server = _Server(config)
-    looking = asyncio.ensure_future(made.changes.run())
+    looking = [asyncio.ensure_future(each) for each in (made.changes.run(), made.notices.keep_looking())]
     running = asyncio.ensure_future(server.serve(sockets=[place.socket]))
     try:
         await _until_started(server, running)
@@ -120,6 +120,8 @@ async def serving(
         server.should_exit = True
         with suppress(asyncio.CancelledError):
             await running
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        await made.mcp.close()
+        for each in looking:
+            each.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
         place.socket.close()

@@ -385,6 +385,16 @@ class Completion(Shape):
     orchestrion: Any
 
 
+class AgentCard(Shape):
+    """What other agents are offered, as the Agent2Agent protocol tells it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    description: str
+    skills: list[Any]
+
+
 class FeedbackGiven(Given):
     thumb: Literal["good", "bad"] | None = None
     correction: Any = Field(default=None, description="What the output, or fields of it, should have been.")

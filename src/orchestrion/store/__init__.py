@@ -27,18 +27,20 @@ from ._schema import (
     subscriptions,
 )
 from ._statements import bound, created, insert_new, sql, upsert
-from ._store import DRIVER_ERRORS, Copied, Migrated, Store, Tell, database_path, is_postgresql
+from ._store import DRIVER_ERRORS, BackedUp, Copied, Migrated, Restored, Store, Tell, database_path, is_postgresql
 
 __all__ = [
     "DRIVER_ERRORS",
     "KEPT_S",
     "REFERRING",
     "REVISIONS",
+    "BackedUp",
     "Blobs",
     "Connection",
     "Copied",
     "Migrated",
     "Mode",
+    "Restored",
     "Storage",
     "Store",
     "Tell",

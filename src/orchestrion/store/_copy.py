@@ -20,14 +20,16 @@ TABLES = tuple(table for table in metadata.sorted_tables if table not in {commit
 
 
 def copy_store(source: Store, target: Store, tell: Tell) -> Copied:
-    """Copy an owned store into an owned and empty one. Large values come first, so that no row refers to nothing.
+    """Copy a store, as it is at one moment, into an owned and empty one. Large values come first, so that no row refers to nothing.
 
     Raises: UserError `store-not-empty`, `cannot-copy` with nothing kept; one of `DRIVER_ERRORS`.
     """
     reading, writing = source.connect(writes=True), target.connect(writes=True)
     try:
+        for statement in source.database.unhurried:
+            reading.execute(statement)
         reading.begin_reading()
-        _require_empty(target, writing)
+        require_empty(target, writing)
         blobs = _copy_blobs(reading, source, target, tell)
         for statement in target.database.unhurried:
             writing.execute(statement)
@@ -46,13 +48,14 @@ def copy_store(source: Store, target: Store, tell: Tell) -> Copied:
     return Copied(rows=rows, blobs=blobs)
 
 
-def _require_empty(target: Store, connection: Connection) -> None:
+def require_empty(target: Store, connection: Connection) -> None:
+    """Raises: UserError `store-not-empty`."""
     for table in TABLES:
         if connection.execute(f'select 1 from "{table.name}" limit 1').fetchone() is not None:  # noqa: S608
             raise UserError(
                 "store-not-empty",
                 f"{target.database.place!r} is in use already: its table {table.name!r} has rows.",
-                hint="Copy into an empty database, or an empty schema of one.",
+                hint="Take an empty database, or an empty schema of one.",
             )
 
 

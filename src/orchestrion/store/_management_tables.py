@@ -254,3 +254,25 @@ credentials = Table(
 )
 """What people and programs show to be recognised: tokens, one-time links, sessions of browsers. Of the secret only the digest."""
 Index("ix_credentials_account", credentials.c.account)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("request_id", Text, ForeignKey("requests.id", ondelete="CASCADE"), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("run", Text),
+    Column("problem", Text),
+    Column("used_at", Double),
+    PrimaryKeyConstraint("request_id", "person"),
+)
+"""Who was told of what waits; nobody ('') where nobody could be. secret: what the link is signed with, which opens nothing without
+signing in. run: the one that told, empty where there is none for the `problem`; used_at: when the link was."""
+Index(
+    "ix_notices_unsent",
+    notices.c.request_id,
+    notices.c.person,
+    sqlite_where=text("run IS NULL"),
+    postgresql_where=text("run IS NULL"),
+)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, ForeignKey, MetaData, Text
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 """Every revision of the schema, oldest first. The last is what this release reads and writes."""
 
 metadata = MetaData(

@@ -36,6 +36,25 @@ class Copied:
     blobs: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackedUp:
+    """What a backup holds, and how many bytes it has."""
+
+    file: Path
+    runs: int
+    blobs: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What was restored, and where what was there before has been kept."""
+
+    runs: int
+    blobs: int
+    aside: Path | None
+
+
 class Store:
     """A database and its blobs. Rooms above bring the statements; here is only what all of them need."""
 
@@ -82,7 +101,7 @@ class Store:
         return migrate(where, SystemClock())
 
     def copy(self, target: "Store", tell: Tell) -> Copied:
-        """Copy everything into another store. Both are owned, and the other is empty.
+        """Copy everything, as it is at one moment, into another store, which is owned and empty.
 
         Raises: UserError `store-not-empty`, `cannot-copy`; others as `open` does.
         """
@@ -90,6 +109,26 @@ class Store:
 
         with self.database.explained(), target.database.explained():
             return copy_store(self, target, tell)
+
+    def back_up(self, file: Path) -> BackedUp:
+        """Write everything, as it is at one moment, into one file. Others may be at work in the store meanwhile.
+
+        Raises: UserError `backup-exists`, `backup-folder-missing`; BugError `blob-missing`, `blob-damaged`.
+        """
+        from ._backup import back_up
+
+        with self.database.explained():
+            return back_up(self, file, SystemClock())
+
+    def restore(self, file: Path, *, force: bool) -> Restored:
+        """Put what a backup holds into this store, which is owned and empty; with `force`, over what a file holds.
+
+        Raises: UserError `not-a-backup`, `backup-damaged`, `store-not-empty`, `store-too-new`, with the store as it was.
+        """
+        from ._backup import restore
+
+        with self.database.explained():
+            return restore(file, self, SystemClock(), force=force)
 
     @classmethod
     def vacuum(cls, where: str | Path) -> tuple[int, int]:

@@ -1,10 +1,11 @@
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 
-import type { EntrySummary, EntryWhole, Json } from "../../api/client";
-import { entry as entryQuery } from "../../api/queries";
+import { api, type EntrySummary, type EntryWhole, type Json } from "../../api/client";
+import { entry as entryQuery, me } from "../../api/queries";
 import { Status } from "../../parts/status";
-import { FailedRequest, ProblemPanel, Time, Value } from "../../parts/ui";
+import { Button, FailedRequest, ProblemPanel, Time, Value } from "../../parts/ui";
 import { costOf, counted, isRecord, moneyWords, problemIn, secondsBetween, spanWords, taskName } from "../../parts/words";
 import { functionName } from "./steps";
 
@@ -21,10 +22,33 @@ export function StepDetail({ run, entry }: { run: string; entry: EntrySummary })
       </header>
       <p className="mt-1 font-mono text-[12px] break-all text-quiet">{entry.key}</p>
       <Facts entry={entry} />
+      <RerunFrom run={run} entry={entry} />
       {problem && <div className="mt-3"><ProblemPanel problem={problem} /></div>}
       {whole.error && <div className="mt-3"><FailedRequest error={whole.error} /></div>}
       {whole.data && <Record entry={whole.data} />}
     </section>
+  );
+}
+
+/** The outermost task that an entry belongs to: only from those can a run be done again in part. */
+const outermost = (key: string) => /^\/do\/\d+\/([^/#]+)/.exec(key)?.[1];
+
+function RerunFrom({ run, entry }: { run: string; entry: EntrySummary }) {
+  const navigate = useNavigate();
+  const who = useQuery(me).data;
+  const task = outermost(entry.key);
+  const rerun = useMutation({
+    mutationFn: (from: string) => api.rerun(run, { task: from }),
+    onSuccess: (again) => void navigate({ to: "/runs/$id", params: { id: again.id } }),
+  });
+  if (!task || !who?.roles.some((role) => role === "operator" || role === "admin")) return null;
+  return (
+    <div className="mt-3">
+      <Button disabled={rerun.isPending} onClick={() => rerun.mutate(task)} title="A new run that takes over what came before this task">
+        Rerun from {task}
+      </Button>
+      {rerun.error && <div className="mt-2"><FailedRequest error={rerun.error} /></div>}
+    </div>
   );
 }
 

@@ -1,13 +1,15 @@
+import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
 
 import type { EntrySummary } from "../../api/client";
 import { useKeys } from "../../parts/keys";
 import { Status } from "../../parts/status";
-import { Button } from "../../parts/ui";
 import { isRecord, spanWords } from "../../parts/words";
 import { rowsOf, type Shown, type Step, stepsOf } from "./steps";
 
-const PAGE = 300;
+const ROW_PX = 28;
+/** Rows kept beyond those that are seen. */
+const BEYOND = 20;
 const OPEN_BELOW = 200;
 
 interface StepListProps {
@@ -21,7 +23,6 @@ interface StepListProps {
 /** A run's steps as a tree, each with the time it took. */
 export function StepList({ entries, all, chosen, choose, speech }: StepListProps) {
   const [toggled, setToggled] = useState<ReadonlyMap<string, boolean>>(new Map());
-  const [most, setMost] = useState(PAGE);
   const steps = useMemo(() => stepsOf(entries, all), [entries, all]);
   const chosenKey = useMemo(() => entries.find((entry) => entry.place === chosen)?.key, [entries, chosen]);
   const isOpen = (step: Step) =>
@@ -37,12 +38,26 @@ export function StepList({ entries, all, chosen, choose, speech }: StepListProps
     }
   };
   useKeys({ j: () => move(1), k: () => move(-1) });
+  const list = useRef<HTMLUListElement>(null);
+  const windowed = useWindowVirtualizer({
+    count: rows.length,
+    estimateSize: () => ROW_PX,
+    overscan: BEYOND,
+    scrollMargin: list.current?.offsetTop ?? 0,
+    getItemKey: (index) => rows[index]?.step.entry?.place ?? rows[index]?.step.key ?? index,
+  });
+  useEffect(() => {
+    if (at >= 0) windowed.scrollToIndex(at, { align: "auto" });
+    // only where another step was chosen: rows that come or go do not move the page
+  }, [chosen]);
   return (
-    <>
-      <ul aria-label="Steps" className="py-1">
-        {rows.slice(0, Math.max(most, at + 1)).map((row) => (
+    <ul ref={list} aria-label="Steps" className="relative my-1" style={{ height: windowed.getTotalSize() }}>
+      {windowed.getVirtualItems().map((item) => {
+        const row = rows[item.index];
+        return row && (
           <Row
-            key={row.step.entry?.place ?? row.step.key}
+            key={item.key}
+            place={{ index: item.index, of: rows.length, top: item.start - windowed.options.scrollMargin, measure: windowed.measureElement }}
             row={row}
             span={span}
             chosen={row.step.entry !== null && row.step.entry.place === chosen}
@@ -50,14 +65,9 @@ export function StepList({ entries, all, chosen, choose, speech }: StepListProps
             toggle={toggle}
             speech={speech.get(row.step.key)}
           />
-        ))}
-      </ul>
-      {rows.length > most && (
-        <Button className="m-3" onClick={() => setMost(most + PAGE)}>
-          Show {Math.min(PAGE, rows.length - most)} more of {rows.length.toLocaleString()} steps
-        </Button>
-      )}
-    </>
+        );
+      })}
+    </ul>
   );
 }
 
@@ -72,7 +82,15 @@ function spanOf(steps: readonly Step[]): Span {
   return { from, to };
 }
 
+interface Place {
+  index: number;
+  of: number;
+  top: number;
+  measure: (row: HTMLLIElement | null) => void;
+}
+
 interface RowProps {
+  place: Place;
   row: Shown;
   span: Span;
   chosen: boolean;
@@ -81,14 +99,17 @@ interface RowProps {
   speech: string | undefined;
 }
 
-function Row({ row: { step, open }, span, chosen, choose, toggle, speech }: RowProps) {
-  const element = useRef<HTMLLIElement>(null);
-  useEffect(() => {
-    if (chosen) element.current?.scrollIntoView({ block: "nearest" });
-  }, [chosen]);
+function Row({ place, row: { step, open }, span, chosen, choose, toggle, speech }: RowProps) {
   const { entry } = step;
   return (
-    <li ref={element} className={`[content-visibility:auto] [contain-intrinsic-height:28px] ${chosen ? "bg-chosen" : "hover:bg-sunken"}`}>
+    <li
+      ref={place.measure}
+      data-index={place.index}
+      aria-posinset={place.index + 1}
+      aria-setsize={place.of}
+      style={{ transform: `translateY(${place.top}px)` }}
+      className={`absolute inset-x-0 top-0 ${chosen ? "bg-chosen" : "hover:bg-sunken"}`}
+    >
       <div className="flex items-center pr-3 pl-2">
         <Indent depth={step.depth} />
         {step.children.length > 0 ? (

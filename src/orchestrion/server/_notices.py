@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from orchestrion.app import NoticeBook, Opened
 
 from ._identity import Door, GuardedRoute
-from ._sign_in import HTML, PAGE
+from ._plain_page import plain_page
 
-SIGN_IN = """<p>Sign in first, then open this link again. It has not been used.</p>
+SIGN_IN = """<p>Then open this link again. It has not been used.</p>
 <p><code>orchestrion users link NAME</code> makes a link that signs you in.</p>"""
 SAID: dict[Opened, tuple[int, str]] = {
     "unknown": (404, "<p>This link was not made here, or is not whole any more.</p>"),
@@ -35,17 +35,13 @@ def notice_routes(book: NoticeBook, door: Door) -> APIRouter:
         """Look at what waits. Who is not signed in uses nothing up, so mail scanners may follow the link."""
         recognised = await door.recognise(request)
         if recognised is None:
-            return _page(401, SIGN_IN)
+            return plain_page("Sign in first", SIGN_IN, status=401)
         door.require(recognised.person, "showApproval")
         found = await book.open(request_id, to, until, signature, by=recognised.person.name)
         page = f"/approvals/{request_id}"
         if found == "opened":
             return Response(status_code=303, headers={"location": page})
         status, said = SAID[found]
-        return _page(status, said.format(page=escape(page, quote=True)))
+        return plain_page("This link does not open it", said.format(page=escape(page, quote=True)), status=status)
 
     return router
-
-
-def _page(status: int, body: str) -> Response:
-    return Response(PAGE.format(body=body), status_code=status, media_type=HTML)

@@ -10,8 +10,8 @@ from orchestrion.core import UserError
 from ._accounts import SESSION_S
 from ._answers import JsonAnswer
 from ._identity import Door, GuardedRoute, Me, Shown
+from ._plain_page import HTML, sign_in_page, used_page
 from ._shapes import Acting
-from ._sign_in_page import HTML, sign_in_page, used_page
 
 MOST_FORM = 2000
 """Bytes of the form."""

@@ -1,4 +1,4 @@
-"""The page that signs in, in the console's look: plain HTML and one style sheet, without scripts."""
+"""Pages for people who are not signed in, in the console's look: plain HTML and one style sheet, without scripts."""
 
 import base64
 import hashlib
@@ -16,6 +16,7 @@ main { box-sizing: border-box; max-width: 24rem; margin: 18vh auto 0; padding: 0
 div { background: light-dark(#fff, #171b22); border: 1px solid light-dark(#dde1e7, #2c333f); border-radius: 6px; padding: 24px }
 h1 { font-size: 17px; margin: 0 0 8px }
 p { margin: 8px 0; color: light-dark(#566070, #9ba6b7) }
+a { color: light-dark(#2050bd, #8fb1ff) }
 code { font: 12.5px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere }
 button { width: 100%; min-height: 44px; margin-top: 8px; border: 0; border-radius: 4px; font: inherit; font-weight: 500;
   cursor: pointer; background: light-dark(#2050bd, #8fb1ff); color: light-dark(#fff, #0d1526) }
@@ -42,15 +43,16 @@ POLICY = f"{_POLICY}; style-src 'sha256-{_DIGEST}'"
 def sign_in_page(code: str) -> Response:
     """A page with one button, which uses the link up; without a code, where to get a link."""
     if not code:
-        return _page("You need a link", NO_LINK)
-    return _page("Sign in to Orchestrion", BUTTON.format(code=escape(code, quote=True)))
+        return plain_page("You need a link", NO_LINK)
+    return plain_page("Sign in to Orchestrion", BUTTON.format(code=escape(code, quote=True)))
 
 
 def used_page(problem: str) -> Response:
     """What somebody sees whose link signs in no more."""
-    return _page("This link does not sign in", f"<p>{escape(problem)}</p>{NO_LINK}", status=401)
+    return plain_page("This link does not sign in", f"<p>{escape(problem)}</p>{NO_LINK}", status=401)
 
 
-def _page(title: str, body: str, *, status: int = 200) -> Response:
+def plain_page(title: str, body: str, *, status: int = 200) -> Response:
+    """A page of its own; the body is HTML."""
     text = PAGE.format(title=title, style=STYLE, body=body)
     return Response(text, status, {"content-security-policy": POLICY}, media_type=HTML)

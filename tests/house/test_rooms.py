@@ -32,7 +32,8 @@ HOMES = {
     "jq": {"expressions"},
     "jsonschema_rs": {"spec", "functions/_schema.py"},
     "mcp": {"functions/_mcp_process.py", "functions/_mcp_session.py", "server/_mcp.py", "server/_mcp_server.py"},
-    "mcp_types": {"functions/_mcp_session.py"} | {f"server/_mcp_{name}.py" for name in ("resources", "server", "tools")},
+    "mcp_types": {"functions/_mcp_session.py"}
+    | {f"server/_mcp_{name}.py" for name in ("resources", "server", "tools")},
     "openai": {"models"},
     "opentelemetry": {"telemetry"},
     "psycopg": {"store"},

@@ -41,6 +41,8 @@ async def test_a_version_is_tried_on_a_part_of_the_runs(world: World) -> None:
         await client.post("/api/v1/workflows/examples/hello/deploy", json={"version": "working", "why": "first"})
         same = await client.post(trial, json={"shares": [0.5]})
         assert same.json()["code"] == "nothing-differs"
+        for wrong in ({"loss": ".status +"}, {"violation": "nothing("}, {"sticky": "customerId"}):
+            assert (await client.post(trial, json=wrong)).json()["code"] == "bad-plan"
         digest = (await client.get(file)).json()["digest"]
         edit = {"op": "set", "path": "/do/0/greet/set/greeting", "value": '${ "Good day, \\(.name)." }'}
         edited = await client.post(f"{file}/edits", json={"digest": digest, "operations": [edit]})

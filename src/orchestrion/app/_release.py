@@ -89,9 +89,10 @@ async def release(app: App, bundle: Bundle, alias: str, *, by: str, why: str) ->
 async def put_on_trial(app: App, candidate: Bundle, plan: Plan, *, by: str) -> Rollout:
     """Give a version a part of the new runs, beside the one in production, until its verdict.
 
-    Raises: UserError `nothing-deployed`, `rollout-running`, `nothing-differs`.
+    Raises: UserError `bad-plan`, `nothing-deployed`, `rollout-running`, `nothing-differs`.
     """
     registry = registry_of(app)
+    await oversight_of(app).require_sound(plan)
     last = await registry.alias(candidate.workflow, PRODUCTION)
     if last is None:
         raise UserError(

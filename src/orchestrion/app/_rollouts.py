@@ -131,6 +131,25 @@ class Oversight:
         share = trial.plan.share(trial.tally.comparison.pairs)
         return assign(key if kept is None else str(kept), share=share, salt=rollout.id)
 
+    async def require_sound(self, plan: Plan) -> None:
+        """Raises: UserError `bad-plan` for a program that does not compile, or a pointer that is none."""
+        for name, program in (("loss", plan.loss), ("violation", plan.violation)):
+            problem = await self._expressions.check(program, ()) if program is not None else None
+            if problem is not None:
+                raise UserError(
+                    "bad-plan",
+                    f"The jq program of `{name}` does not compile: {problem.message}.",
+                    hint=problem.hint
+                    or "It sees status, input, output, problem, seconds, usd, denied, asked, calls and corrected.",
+                )
+        for name, pointer in (("sticky", plan.sticky), ("stratum", plan.stratum)):
+            if pointer is not None and not pointer.startswith("/"):
+                raise UserError(
+                    "bad-plan",
+                    f"`{name}` is a JSON pointer into the input, and {pointer!r} is none.",
+                    hint=f"Write /{pointer.lstrip('.$')}.",
+                )
+
     async def comparison(self, rollout: Rollout) -> Comparison:
         """What its runs say so far. Raises: OrchestrionError, such as UserError about a program of the plan."""
         trial = self._trials.setdefault(rollout.id, Trial(rollout))

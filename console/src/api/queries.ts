@@ -17,6 +17,9 @@ export const workflows = queryOptions({ queryKey: ["workflows"], queryFn: api.wo
 
 export const workflow = (name: string) => queryOptions({ queryKey: ["workflow", name], queryFn: () => api.workflow(name) });
 
+/** Whom one may talk to. */
+export const partners = queryOptions({ queryKey: ["partners"], queryFn: api.partners });
+
 export const runs = (asked: RunsAsked) => queryOptions({ queryKey: ["runs", asked], queryFn: () => api.runs(asked) });
 
 export const run = (id: string) => queryOptions({ queryKey: ["run", id], queryFn: () => api.run(id) });

@@ -3,7 +3,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useId, useMemo, useState } from "react";
 
 import type { RunPage, RunSummary } from "../api/client";
-import { workflows as workflowsQuery } from "../api/queries";
+import { partners as partnersQuery, workflows as workflowsQuery } from "../api/queries";
 import { Status } from "./status";
 import { Dialog } from "./ui";
 
@@ -81,6 +81,7 @@ function usePlaces(text: string): Place[] {
   const navigate = useNavigate();
   const known = useKnownRuns();
   const listed = useQuery(workflowsQuery).data;
+  const talkers = useQuery(partnersQuery).data;
   return useMemo(() => {
     const named = listed?.workflows.map((each) => each.name) ?? [];
     const pages: Place[] = [
@@ -95,6 +96,12 @@ function usePlaces(text: string): Place[] {
       note: "workflow",
       go: () => void navigate({ to: "/runs", search: { workflow } }),
     }));
+    const talks = (talkers?.partners ?? []).map((each) => ({
+      id: `chat:${each.name}`,
+      label: each.name,
+      note: "chat",
+      go: () => void navigate({ to: "/chat", search: { with: each.name } }),
+    }));
     const runs = known.map((run) => ({
       id: run.id,
       label: run.workflow,
@@ -103,12 +110,12 @@ function usePlaces(text: string): Place[] {
       go: () => void navigate({ to: "/runs/$id", params: { id: run.id } }),
     }));
     const fits = (place: Place) => `${place.label} ${place.id}`.toLowerCase().includes(text);
-    const found = [...pages, ...workflows, ...runs].filter(fits).slice(0, MOST);
+    const found = [...pages, ...workflows, ...talks, ...runs].filter(fits).slice(0, MOST);
     if (RUN.test(text) && found.length === 0) {
       found.push({ id: text, label: "Open this run", note: text, go: () => void navigate({ to: "/runs/$id", params: { id: text } }) });
     }
     return found;
-  }, [known, listed, navigate, text]);
+  }, [known, listed, talkers, navigate, text]);
 }
 
 /** Runs that some page has shown. */

@@ -2,10 +2,9 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
 
 import type { Partner } from "../../api/client";
-import { me } from "../../api/queries";
+import { me, partners as partnersQuery } from "../../api/queries";
 import { Code, Empty, FailedRequest } from "../../parts/ui";
 import { Conversation } from "./Conversation";
-import { partners as partnersQuery } from "./queries";
 import { shortName } from "./talk";
 
 /** Talk with an agent, a team or a workflow; at narrow widths either the list of them or a conversation. */

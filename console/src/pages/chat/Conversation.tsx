@@ -1,4 +1,4 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useIsFetching, useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 
@@ -161,7 +161,10 @@ interface TurnsProps extends TalkProps {
 }
 
 function Turns({ partner, by, conversation, known, answered }: TurnsProps) {
-  if (conversation !== undefined && known.length === 0) return null;
+  const looking = useIsFetching({ queryKey: ["turns", by, conversation] }) > 0;
+  if (conversation !== undefined && known.length === 0 && !looking) {
+    return <Empty title="Nothing is left of this conversation.">Its runs may have been removed, or the address is not whole.</Empty>;
+  }
   return (
     <ol aria-label="What was said" className="space-y-5">
       {known.map((run) => (

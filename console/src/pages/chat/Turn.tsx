@@ -65,7 +65,7 @@ function Shown({ partner, run, entries, speech, answered }: TurnProps & { entrie
         <Lines run={run.id} partner={shortName(partner.name)} entries={entries} />
         {entries.some((entry) => entry.kind === "request") && <Questions run={run.id} answered={answered} />}
         {!ended && speech && <p dir="auto" className="whitespace-pre-wrap break-words [unicode-bidi:isolate]">{speech.slice(-SPOKEN)}</p>}
-        <div aria-live="polite">{ended ? <Outcome run={whole} /> : <Meanwhile run={run} entries={entries} speaks={speech !== undefined} />}</div>
+        <div aria-live="polite">{ended ? <Outcome run={whole} by={shortName(partner.name)} /> : <Meanwhile run={run} entries={entries} speaks={speech !== undefined} />}</div>
         {ended && <Foot run={whole} entries={entries} />}
       </div>
     </>
@@ -96,10 +96,10 @@ function Meanwhile({ run, entries, speaks }: { run: RunSummary; entries: readonl
   return speaks ? null : <p className="mt-1 animate-pulse text-quiet motion-reduce:animate-none">Working on it…</p>;
 }
 
-function Outcome({ run }: { run: RunWhole }) {
+function Outcome({ run, by }: { run: RunWhole; by: string }) {
   const problem = problemIn(run.problem);
   if (run.status === "cancelled") return <p className="text-quiet">Stopped before there was an answer.</p>;
-  if (run.status === "completed") return <div className="card w-fit max-w-full rounded-lg rounded-bl-sm px-3 py-2"><Answer output={run.output as Json} /></div>;
+  if (run.status === "completed") return <div className="card w-fit max-w-full rounded-lg rounded-bl-sm px-3 py-2"><span className="sr-only">{by} answers: </span><Answer output={run.output as Json} /></div>;
   return (
     <ProblemPanel problem={problem ?? { detail: `The run has ended as ${run.status}.` }}>
       <Link to="/runs/$id" params={{ id: run.id }} className="mt-2 inline-block text-accent underline">Find out why in the run</Link>

@@ -6,8 +6,6 @@ import { inputOf, sameJson, turnKey, turnOf } from "./talk";
 
 const PAGE = 100;
 
-export const partners = queryOptions({ queryKey: ["partners"], queryFn: api.partners });
-
 export const entriesOf = (run: string) => queryOptions({ queryKey: ["entries", run], queryFn: () => api.entries(run) });
 
 export const feedbackOf = (run: string) => queryOptions({ queryKey: ["feedback", run], queryFn: () => api.feedback(run) });

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Locator, Page, ViewportSize, expect
+from playwright.async_api import Locator, Page, Route, ViewportSize, expect
 
 from orchestrion.testing import served
 from orchestrion.testing.openai_server import Behaviour, OpenAIServer, Says, Streams
@@ -137,6 +137,38 @@ async def test_a_refund_is_rejected_with_a_reason_by_somebody_who_looks_on(desk:
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_text("These are two purchases.").first).to_be_visible()
     await expect(page.get_by_text(f"rejected by {LEAD}")).to_be_visible()
+
+
+async def test_a_message_counts_once_however_often_it_is_sent_and_two_windows_lose_none(
+    desk: Desk, visit: Visit
+) -> None:
+    page = visit.page
+    await visit.sign_in(LEAD)
+    await visit.open("/chat?with=agents%2Fbilling")
+
+    async def lose_the_answer(route: Route) -> None:
+        if route.request.method == "POST":
+            await route.fetch()
+            await route.abort()
+        else:
+            await route.continue_()
+
+    await page.route("**/api/v1/runs", lose_the_answer)
+    await say(page, "What does the Plus plan cost?", customer="C-1003")
+    await expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    visit.complaints.clear()
+    await page.unroute("**/api/v1/runs")
+    await page.keyboard.press("Enter")
+    await expect(answers(page)).to_have_count(1)
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await expect(answers(other)).to_have_count(1)
+    await say(page, "Where are my statements?")
+    await expect(answers(page)).to_have_count(2)
+    await say(other, "How do I top up?")
+    await expect(answers(other)).to_have_count(2)
+    await page.reload()
+    await expect(answers(page)).to_have_count(3)
 
 
 async def test_a_team_shows_who_hands_over_to_whom(visit: Visit) -> None:

@@ -42,7 +42,7 @@ export function Composer({ label, box, text, setText, underWay, send, stop }: Co
         value={text}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={press}
-        className="max-h-48 min-h-9 min-w-0 flex-1 resize-none px-3! py-2! [field-sizing:content] max-md:min-h-11"
+        className="max-h-48 min-h-9 min-w-0 flex-1 resize-none px-3! py-2! [field-sizing:content] max-md:min-h-11 max-md:py-3!"
       />
       {underWay ? (
         <Button look="bad" onClick={stop} className="min-h-9 max-md:min-h-11">Stop <Key>Esc</Key></Button>

@@ -53,6 +53,8 @@ async def test_a_refund_is_approved_on_a_phone(desk: Desk, visit: Visit) -> None
     await visit.page.get_by_role("navigation").get_by_role("link", name=re.compile("Approvals")).click()
     await visit.page.locator(f"a[href='/approvals/{approval}']").click()
     await expect(visit.page.get_by_text("Refunds above 100.00 euros")).to_be_visible()
+    await expect(visit.page.get_by_text("refund-above-100-needs-approval")).to_be_visible()
+    await expect(visit.page.get_by_text("bound to input.customerId")).to_be_visible()
     assert await visit.page.evaluate("document.documentElement.scrollWidth") == 390
     await visit.page.get_by_role("button", name="Approve").click()
     await expect(visit.page.get_by_role("status")).to_have_text("Approved: billing asks to refund")

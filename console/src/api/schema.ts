@@ -11034,12 +11034,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be understood. */
+            /** @description The request cannot be understood: as a problem, or as an error of JSON-RPC 2.0. */
             400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/problem+json": components["schemas"]["ProblemShape"];
                 };
             };
@@ -11108,6 +11109,15 @@ export interface operations {
             };
             /** @description The body is too large. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemShape"];
+                };
+            };
+            /** @description Messages are JSON. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

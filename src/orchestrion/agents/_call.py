@@ -49,11 +49,24 @@ def tool_invocation(
         function=function,
         arguments=target,
         acting=Acting(
-            principal=("Agent", definition.name), action=tool.name, arguments=arguments, version=definition.version
+            principal=("Agent", definition.name),
+            action=tool.name,
+            arguments=arguments,
+            version=definition.version,
+            origins={name: _origin(definition, tool, name, labels.get(name, frozenset())) for name in arguments},
         ),
         idempotent=operation.idempotent if operation and tool.idempotent is None else tool.idempotent,
         metadata=expectation(operation) if operation else {},
     )
+
+
+def _origin(definition: AgentDefinition, tool: AgentTool, argument: str, labels: frozenset[str]) -> str:
+    """`bound to input.customerId`, or `chosen by billing, who has heard: untrusted`."""
+    if argument in tool.bind:
+        said = f"bound to {tool.bind[argument]}"
+        return f"{said}, which is {', '.join(sorted(labels))}" if labels else said
+    said = f"chosen by {definition.name}"
+    return f"{said}, who has heard what is {', '.join(sorted(labels))}" if labels else said
 
 
 def plain_result(tool: AgentTool, value: Json) -> Json:

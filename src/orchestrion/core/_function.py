@@ -57,6 +57,8 @@ class Acting:
     """The version (digest) of the agent; an approval binds to it."""
     resource: tuple[str, str] | None = None
     """What is acted on, where the function itself does not tell: the agent that is engaged."""
+    origins: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Argument → where it came from, in words: for people who approve it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

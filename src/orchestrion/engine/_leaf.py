@@ -243,7 +243,7 @@ async def _approval(
                 kind="approval",
                 title=f"{call.principal[1]} asks to {call.action}",
                 role=needed.role,
-                show=Datum({"action": call.action, "arguments": call.arguments, "why": needed.reason}),
+                show=Datum(_shown(invocation, call, needed)),
                 binding=binding,
                 expires_after_s=needed.expires_after_s,
             ),
@@ -258,6 +258,16 @@ async def _approval(
     recorded = effects.asked_role(f"{invocation.key}/approval/{number}")
     approved = replace(evidence, approved_by=answer.by, approved_by_role=recorded)
     return gate.decide(call, approved), approved
+
+
+def _shown(invocation: Invocation, call: Call, needed: NeedsApproval) -> Json:
+    """What a person has to know to approve a call."""
+    shown: dict[str, Json] = {"action": call.action, "arguments": call.arguments, "why": needed.reason}
+    if needed.policies:
+        shown["policies"] = list(needed.policies)
+    if invocation.acting is not None and invocation.acting.origins:
+        shown["origins"] = dict(invocation.acting.origins)
+    return shown
 
 
 async def _perform(effects: "WalkEffects", intent: Entry, perform: Callable[[], Awaitable[Outcome]]) -> Outcome:

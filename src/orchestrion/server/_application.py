@@ -186,6 +186,6 @@ def described(api: FastAPI) -> dict[str, Any]:
         for operation in path.values():
             for status, answer in operation["responses"].items():
                 content = answer.get("content", {})
-                if status.isdigit() and int(status) >= 400 and "application/json" in content:
+                if status.isdigit() and int(status) >= 400 and "application/json" in content and not content.get(MEDIA):
                     content[MEDIA] = content.pop("application/json")
     return found

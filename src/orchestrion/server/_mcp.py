@@ -13,6 +13,7 @@ from orchestrion.core import UserError
 from ._guard import Limits
 from ._identity import Door, GuardedRoute
 from ._live import Live
+from ._problems import MEDIA
 from ._shapes import ProblemShape
 
 if TYPE_CHECKING:
@@ -31,7 +32,15 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "content": {"application/json": {}, "text/event-stream": {"schema": {"type": "string"}}},
     },
     202: {"description": "A message that takes no answer has come."},
+    400: {
+        "description": "The request cannot be understood: as a problem, or as an error of JSON-RPC 2.0.",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            MEDIA: {"schema": {"$ref": "#/components/schemas/ProblemShape"}},
+        },
+    },
     406: {"description": "Clients take both JSON and a stream of events.", "model": ProblemShape},
+    415: {"description": "Messages are JSON.", "model": ProblemShape},
 }
 
 
@@ -99,7 +108,7 @@ def mcp_routes(mcp: McpDoor) -> APIRouter:
 
 
 def _require_accepted(request: Request) -> None:
-    """Raises: UserError `not-acceptable`."""
+    """Raises: UserError `not-acceptable`, `unsupported-media-type`."""
     from mcp.server.streamable_http import check_accept_headers  # as above
 
     if not all(check_accept_headers(request)):
@@ -107,4 +116,11 @@ def _require_accepted(request: Request) -> None:
             "not-acceptable",
             "The answer may be JSON or a stream of events, and the client does not take both.",
             hint="Send `Accept: application/json, text/event-stream`.",
+        )
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UserError(
+            "unsupported-media-type",
+            f"A message of the protocol is JSON, and this is {kind or 'of no type'}.",
+            hint="Send `Content-Type: application/json`.",
         )

@@ -53,6 +53,7 @@ STATUS: Mapping[str, int] = {
     "hook-refused": 403,
     "link-used": 401,
     "too-busy": 429,
+    "unsupported-media-type": 415,
     "user-exists": 409,
 }
 """Code → status, where it is neither the family's nor that of something unknown."""

@@ -26,8 +26,9 @@ export function Question({ approval, answered }: QuestionProps) {
         {action ? (
           <>
             <Section title="What"><p className="font-mono text-[13px]">{String(action.action ?? action.function ?? "")}</p></Section>
-            {action.why ? <Section title="Why it is asked"><Value value={action.why} /></Section> : null}
+            {action.why ? <Section title="Why it is asked"><Value value={action.why} /><Policies named={action.policies} /></Section> : null}
             <Section title="Arguments"><Value value={action.arguments} /></Section>
+            {isRecord(action.origins) && <Section title="Where they come from"><Value value={action.origins} /></Section>}
           </>
         ) : (
           <Section title="What is known"><Value value={show} /></Section>
@@ -49,6 +50,15 @@ function Facts({ approval }: { approval: Approval }) {
       <Link to="/runs/$id" params={{ id: approval.run }} className="text-accent underline">
         {workflow ?? "the run"}, {taskName(approval.task)}
       </Link>
+    </p>
+  );
+}
+
+function Policies({ named }: { named: unknown }) {
+  if (!Array.isArray(named) || named.length === 0) return null;
+  return (
+    <p className="mt-1 text-quiet">
+      {named.length > 1 ? "Policies" : "Policy"} <span className="font-mono text-[12.5px] text-text">{named.join(", ")}</span>
     </p>
   );
 }

@@ -4,6 +4,7 @@ Usage: .venv/bin/python tools/screenshots.py     (needs Chromium: apt-get instal
 """
 
 import asyncio
+import re
 import runpy
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from orchestrion.testing import World, served
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-SIZE: ViewportSize = {"width": 1180, "height": 720}
+SIZE: ViewportSize = {"width": 1100, "height": 660}
 TRUTH = "I was charged twice for one purchase, please refund one"
 LEAD = "lea"
 
@@ -54,6 +55,13 @@ async def pictures(page: Page, world: World) -> None:
     refund = next(each["id"] for each in approvals if each["title"].endswith("refund"))
     await page.goto(f"{world.url}/approvals/{refund}")
     await take(page, "approvals")
+    await page.goto(f"{world.url}/chat?with=teams/desk")
+    await page.get_by_label("customer id").fill("C-1021")
+    for said in ("I was charged twice for one purchase, please refund one", "My card is lost, please block it"):
+        await page.get_by_role("textbox", name=re.compile("^Message to")).fill(said)
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Good answer").last.wait_for()
+    await take(page, "chat")
 
 
 async def main() -> None:

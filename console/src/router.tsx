@@ -38,7 +38,7 @@ export const runs = createRoute({
 
 export interface RunSearch {
   step?: number | undefined;
-  view?: "picture" | undefined;
+  view?: "picture" | "conversation" | undefined;
   all?: boolean | undefined;
 }
 
@@ -48,7 +48,7 @@ export const run = createRoute({
   component: RunPage,
   validateSearch: (search: Record<string, unknown>): RunSearch => ({
     step: integer(search.step),
-    view: search.view === "picture" ? "picture" : undefined,
+    view: search.view === "picture" || search.view === "conversation" ? search.view : undefined,
     all: search.all === true ? true : undefined,
   }),
 });

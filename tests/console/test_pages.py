@@ -184,3 +184,31 @@ def test_what_is_loaded_first_is_small() -> None:
     first = re.findall(r'(?:src|href)="/(assets/[^"]+\.js)"', (built / "index.html").read_text())
     assert first
     assert sum(len(gzip.compress((built / name).read_bytes())) for name in first) <= 260_000
+
+
+async def test_what_agents_said_to_each_other_is_a_conversation(desk: Desk, visit: Visit) -> None:
+    await visit.sign_in(LEAD)
+    message = {"message": "My card is lost, please block it", "customerId": "C-1021"}
+    async with desk.world.client("operator") as client:
+        given = {"workflow": "customer-team", "input": message}
+        run = (await client.post("/api/v1/runs", json=given)).json()["id"]
+    assert await desk.world.settled(run) == "completed"
+    await visit.open(f"/runs/{run}")
+    await visit.page.get_by_role("button", name="Conversation").click()
+    await expect(visit.page).to_have_url(re.compile("view=conversation"))
+    happened = visit.page.get_by_role("list", name="What happened")
+    await expect(happened).to_contain_text("triage hands over to service-lead")
+    await expect(happened).to_contain_text("technical query")
+    await visit.page.get_by_role("button", name="Good answer").click()
+    await expect(visit.page.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_a_run_is_done_again_from_one_of_its_tasks(desk: Desk, visit: Visit) -> None:
+    await visit.sign_in(LEAD)
+    await visit.open(f"/runs/{desk.faulted}")
+    details = visit.page.get_by_role("region", name="Details")
+    await details.get_by_role("button", name="Rerun from keepReply").click()
+    await expect(visit.page).not_to_have_url(re.compile(desk.faulted))
+    await expect(visit.page.get_by_text("copy of")).to_be_visible()
+    again = visit.page.url.rpartition("/")[2].partition("?")[0]
+    assert await desk.world.settled(again) == "completed"

@@ -8,7 +8,7 @@ import { Status } from "../../parts/status";
 import { Button, Dialog, FailedRequest, Time } from "../../parts/ui";
 import { costOf, counted, moneyWords, secondsBetween, spanWords } from "../../parts/words";
 
-const ENDED = new Set(["completed", "faulted", "cancelled"]);
+export const ENDED = new Set(["completed", "faulted", "cancelled", "diverged"]);
 
 export function RunHead({ run }: { run: RunWhole }) {
   const cost = costOf(run.cost);

@@ -8,12 +8,15 @@ import { approvalsOf, run as runQuery } from "../../api/queries";
 import { useKeys } from "../../parts/keys";
 import { Button, Empty, FailedRequest, ProblemPanel, Value } from "../../parts/ui";
 import { counted, problemIn, taskName } from "../../parts/words";
-import { RunHead } from "./RunHead";
+import type { RunSearch } from "../../router";
+import { Opinion } from "../chat/Opinion";
+import { ENDED, RunHead } from "./RunHead";
 import { Part, StepDetail } from "./StepDetail";
 import { StepList } from "./StepList";
 import { causeOf } from "./steps";
 
 const Picture = lazy(() => import("./Picture"));
+const Talk = lazy(() => import("./Talk"));
 
 export function RunPage() {
   const { id } = useParams({ from: "/runs/$id" });
@@ -32,8 +35,14 @@ function Run({ run, followed }: { run: RunWhole; followed: Followed }) {
   const place = search.step ?? cause?.place;
   const entry = followed.entries.find((each) => each.place === place);
   const choose = (step: number | undefined) => void navigate({ search: (old) => ({ ...old, step }), replace: true });
-  const show = (view: "picture" | undefined) => void navigate({ search: (old) => ({ ...old, view }), replace: true });
-  useKeys({ p: () => show("picture"), s: () => show(undefined), Escape: () => choose(undefined) });
+  const show = (view: View) => void navigate({ search: (old) => ({ ...old, view }), replace: true });
+  const spoken = followed.entries.some((each) => each.subject?.startsWith("Agent::"));
+  useKeys({
+    p: () => show("picture"),
+    s: () => show(undefined),
+    c: () => spoken && show("conversation"),
+    Escape: () => choose(undefined),
+  });
   return (
     <>
       <RunHead run={run} />
@@ -41,10 +50,14 @@ function Run({ run, followed }: { run: RunWhole; followed: Followed }) {
       <WaitsFor run={run} />
       <div className="mt-4 grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)] items-start gap-4 max-lg:grid-cols-1">
         <div className="card overflow-hidden">
-          <Views view={search.view} show={show} all={search.all} setAll={(all) => void navigate({ search: (old) => ({ ...old, all }), replace: true })} />
+          <Views view={search.view} spoken={spoken} show={show} all={search.all} setAll={(all) => void navigate({ search: (old) => ({ ...old, all }), replace: true })} />
           {search.view === "picture" ? (
             <Suspense fallback={<div className="h-[32rem]" />}>
               <Picture run={run} entries={followed.entries} chosen={entry} choose={choose} />
+            </Suspense>
+          ) : search.view === "conversation" ? (
+            <Suspense fallback={<div className="h-[32rem]" />}>
+              <Talk run={run} entries={followed.entries} />
             </Suspense>
           ) : (
             <StepList entries={followed.entries} all={search.all ?? false} chosen={place} choose={choose} speech={followed.speech} />
@@ -64,20 +77,25 @@ function Run({ run, followed }: { run: RunWhole; followed: Followed }) {
   );
 }
 
+type View = RunSearch["view"];
+
 interface ViewsProps {
-  view: "picture" | undefined;
-  show: (view: "picture" | undefined) => void;
+  view: View;
+  /** Whether agents took part. */
+  spoken: boolean;
+  show: (view: View) => void;
   all: boolean | undefined;
   setAll: (all: true | undefined) => void;
 }
 
-function Views({ view, show, all, setAll }: ViewsProps) {
+function Views({ view, spoken, show, all, setAll }: ViewsProps) {
   const look = "rounded px-2.5 py-1 text-quiet hover:bg-sunken aria-pressed:bg-chosen aria-pressed:font-medium aria-pressed:text-text";
   return (
     <div className="flex items-center gap-1 border-b border-line px-3 py-1.5">
-      <button type="button" aria-pressed={view !== "picture"} onClick={() => show(undefined)} className={look}>Steps</button>
+      <button type="button" aria-pressed={view === undefined} onClick={() => show(undefined)} className={look}>Steps</button>
       <button type="button" aria-pressed={view === "picture"} onClick={() => show("picture")} className={look}>Picture</button>
-      {view !== "picture" && (
+      {spoken && <button type="button" aria-pressed={view === "conversation"} onClick={() => show("conversation")} className={look}>Conversation</button>}
+      {view === undefined && (
         <label className="ml-auto flex items-center gap-1.5 text-quiet">
           <input type="checkbox" checked={all ?? false} onChange={(event) => setAll(event.target.checked || undefined)} />
           Bookkeeping too
@@ -127,6 +145,7 @@ function Whole({ run }: { run: RunWhole }) {
       <h2 className="text-[15px] font-semibold">The run</h2>
       {run.output !== null && <Part title="Output"><Value value={run.output} /></Part>}
       <Part title="Input"><Value value={run.input} /></Part>
+      {ENDED.has(run.status) && <Part title="What people say of it"><div className="flex flex-wrap items-center gap-2"><Opinion run={run} /></div></Part>}
       <Part title="Version">
         <Value value={{ version: run.version, digest: run.digest, ...(run.versions as object) }} />
       </Part>

@@ -18,7 +18,7 @@ from ._answers import JsonAnswer
 from ._identity import Door, GuardedRoute, Me
 from ._live import Live
 from ._place import Place
-from ._shapes import AgentCard
+from ._talk_shapes import AgentCard
 
 if TYPE_CHECKING:
     from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher

@@ -10,7 +10,7 @@ from orchestrion.functions import check_answer
 
 from ._answers import JsonAnswer
 from ._identity import GuardedRoute, Me
-from ._shapes import AnswerGiven, Approval, ApprovalList, approval
+from ._run_shapes import AnswerGiven, Approval, ApprovalList, approval
 
 ApprovalId = Annotated[str, "An approval's id."]
 FITTING = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from orchestrion.app import App
 from orchestrion.core import Json, OrchestrionError, RunFilter, new_id
 
-from ._shapes import approval, run_summary
+from ._run_shapes import approval, run_summary
 
 log = logging.getLogger(__name__)
 

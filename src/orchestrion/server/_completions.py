@@ -22,7 +22,7 @@ from ._identity import GuardedRoute, Me
 from ._live import HEARTBEAT, STREAM, Live
 from ._problems import openai_error
 from ._runs import StartKey, start_key
-from ._shapes import Completion, V1Model, V1ModelList
+from ._talk_shapes import Completion, V1Model, V1ModelList
 
 PATIENCE_S = 300.0
 """Seconds a request waits for its run; the run goes on beyond."""

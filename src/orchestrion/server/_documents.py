@@ -9,8 +9,7 @@ from orchestrion.core import Json
 from orchestrion.spec import Edit, Insert, Remove, Rename, SetValue
 
 from ._answers import JsonAnswer
-from ._identity import GuardedRoute
-from ._shapes import (
+from ._file_shapes import (
     EditsGiven,
     FileChanged,
     FileList,
@@ -21,6 +20,7 @@ from ._shapes import (
     SetGiven,
     TextGiven,
 )
+from ._identity import GuardedRoute
 
 FilePath = Annotated[str, Path(max_length=200, description="From the project's folder: `workflows/hello.yaml`.")]
 

@@ -11,7 +11,7 @@ from orchestrion.core import Event, EventQuery, Json, event_of, iso, parse
 
 from ._answers import JsonAnswer
 from ._identity import GuardedRoute
-from ._shapes import EventList, Received
+from ._project_shapes import EventList, Received
 
 UNTRUSTED = {"": ["untrusted"]}
 """Whoever may send events does not vouch for what stands in them."""

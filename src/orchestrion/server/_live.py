@@ -22,8 +22,8 @@ from ._answers import durable
 from ._changes import Changes
 from ._guard import Limits
 from ._identity import Door, GuardedRoute
+from ._run_shapes import entry_summary, run_summary
 from ._runs import RunId, required
-from ._shapes import entry_summary, run_summary
 
 PAUSE_S = 0.1
 """News of a run within so long are read together."""

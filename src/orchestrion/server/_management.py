@@ -24,7 +24,7 @@ from ._management_shapes import (
     TrialGiven,
 )
 from ._runs import version_of
-from ._shapes import RolloutShape
+from ._version_shapes import RolloutShape
 from ._versions import Part, rollout_shape
 
 Name = Annotated[str, Path(max_length=200)]

@@ -14,8 +14,8 @@ from orchestrion.app import App
 from orchestrion.core import Json, RequestStatus, Run, RunFilter, UserError, dump, iso
 
 from ._answers import durable
+from ._run_shapes import approval, entry_summary, run_whole
 from ._runs import cursor, cursor_of, required
-from ._shapes import approval, entry_summary, run_whole
 
 JSON = "application/json"
 PAGE = 50

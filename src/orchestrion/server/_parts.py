@@ -11,16 +11,8 @@ from orchestrion.engine import Planned, upcoming
 
 from ._answers import JsonAnswer, durable
 from ._identity import GuardedRoute, Me
-from ._shapes import (
-    AgentList,
-    ModelList,
-    RunSummary,
-    ScheduleList,
-    ScheduleShape,
-    SessionList,
-    SessionWhole,
-    run_summary,
-)
+from ._project_shapes import AgentList, ModelList, ScheduleList, ScheduleShape, SessionList, SessionWhole
+from ._run_shapes import RunSummary, run_summary
 
 NEXT = 5
 """Firings ahead that are told."""

@@ -16,7 +16,7 @@ from orchestrion.spec import Document
 
 from ._answers import JsonAnswer, durable
 from ._identity import GuardedRoute, Me
-from ._shapes import (
+from ._run_shapes import (
     EntryPage,
     EntryWhole,
     RerunGiven,

@@ -11,8 +11,10 @@ from orchestrion.oversight import KINDS, Measures, SubjectKind
 
 from ._answers import JsonAnswer, durable
 from ._identity import GuardedRoute, Me
+from ._project_shapes import WatchedShape
+from ._run_shapes import FeedbackGiven, FeedbackList, FeedbackShape
 from ._runs import RunId, required
-from ._shapes import FeedbackGiven, FeedbackList, FeedbackShape, PartnerList, WatchedShape
+from ._talk_shapes import PartnerList
 
 LONGEST_H = 24 * 35
 

@@ -23,7 +23,7 @@ from orchestrion.spec import Document
 from ._answers import JsonAnswer
 from ._identity import GuardedRoute, Me
 from ._runs import version_of
-from ._shapes import (
+from ._version_shapes import (
     Comparison,
     DeployGiven,
     ReleasedShape,

@@ -19,7 +19,7 @@ from ._answers import JsonAnswer
 from ._guard import too_large
 from ._identity import GuardedRoute
 from ._incoming import UNTRUSTED, content_of
-from ._shapes import Received
+from ._project_shapes import Received
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrion.app import App, answer_text, open_app, partner, partners, release, resolve, settled, start_talk
 from orchestrion.core import Json, RunStatus, UserError
-from orchestrion.testing.openai_server import OpenAIServer, Says
+from orchestrion.testing.openai_server import OpenAIServer, Says, Silent, Status
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ input:
   type: object
   required: [message]
   properties: { message: { $ref: '#/$defs/text' }, tone: { type: string } }
-  $defs: { text: { type: string, maxLength: 100 } }
+  $defs: { text: { type: string, maxLength: 200 } }
 """
 FILES = {
     "orchestrion.yaml": "egress: { allow: ['127.0.0.1'] }\nmodels: { writer: { provider: openai:test, base_url: URL } }\n",
@@ -120,7 +120,7 @@ async def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path)
     async with opened(tmp_path) as app:
         writer, hello = partner(app, "agents/writer"), partner(app, "test/hello")
         with pytest.raises(UserError) as error:
-            await start_talk(app, writer, {"input": {"message": "x" * 101}})
+            await start_talk(app, writer, {"input": {"message": "x" * 201}})
         assert error.value.code == "schema-mismatch"
         with pytest.raises(UserError) as error:
             hello.given("Ana", {}, session="s1")
@@ -156,3 +156,42 @@ async def test_an_agent_by_itself_is_released_like_a_workflow(tmp_path: Path) ->
 )
 def test_an_output_in_words(output: Json, text: str) -> None:
     assert answer_text(output, "de") == text
+
+
+async def test_a_long_conversation_is_summed_up_by_the_model_and_goes_on(tmp_path: Path) -> None:
+    script = [Says("Dear Ana"), Says("Of course"), Says("Ana has card 4711."), Says("Still here"), Status(500)]
+    async with OpenAIServer(script) as server:
+        for name, text in FILES.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True, parents=True)
+            path.write_text(text.replace("URL", server.base_url))
+        (tmp_path / "agents/writer.yaml").write_text(f"{WRITER}limits: {{ conversation: 150 }}\n")
+        async with open_app(tmp_path) as app:
+            for said in ("I am Ana " * 10, "My card is 4711 " * 6, "Who am I?", "And now?"):
+                whom = partner(app, "agents/writer")
+                run = await start_talk(app, whom, {"input": {"message": said}, "session": "s1"})
+                ended = (await settled(app, run.id, within_s=20)).run
+                if said != "And now?":
+                    assert ended.status is RunStatus.COMPLETED, ended.problem
+        asked = [json.dumps(request["messages"]) for request in server.requests]
+        assert "Sum up what was said" in asked[2]
+        assert "I am Ana" in asked[2]
+        assert "Ana has card 4711." in asked[3]
+        assert "I am Ana I am Ana" not in asked[3], "what was summed up is not shown any more"
+        assert "My card is 4711" in asked[3], "the last turn stays as it was said"
+
+
+async def test_a_summary_that_fails_leaves_the_conversation_as_it_is(tmp_path: Path) -> None:
+    script = [Says("Dear Ana"), Says("Of course"), Silent(), Silent(), Silent(), Silent(), Says("Still here")]
+    async with OpenAIServer(script) as server:
+        for name, text in FILES.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True, parents=True)
+            path.write_text(text.replace("URL", server.base_url))
+        (tmp_path / "agents/writer.yaml").write_text(f"{WRITER}limits: {{ conversation: 100, turns: 1 }}\n")
+        async with open_app(tmp_path) as app:
+            for said in ("I am Ana " * 10, "My card is 4711 " * 6):
+                whom = partner(app, "agents/writer")
+                run = await start_talk(app, whom, {"input": {"message": said}, "session": "s1"})
+                assert (await settled(app, run.id, within_s=20)).run.status is RunStatus.COMPLETED
+        assert len(server.requests) == 2, "there is no turn left for a summary"

@@ -201,6 +201,8 @@ class Limits(_Part):
     """What the models may cost in all, where prices are known."""
     seconds: float | None = Field(default=None, gt=0)
     """How long the models may think in all. Tools and people have time limits of their own."""
+    conversation: int | None = Field(default=None, ge=100)
+    """Tokens of a session (of four characters) beyond which what was said before the last turn is summed up by the model."""
 
 
 class AgentDefinition(_Part):

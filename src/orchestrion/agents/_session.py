@@ -11,6 +11,7 @@ from orchestrion.core import Acting, Datum, Invocation, Json, Nature, Outcome, m
 from ._engagement import Engagement
 from ._history import declared, kept, loaded, question_and_answer, trimmed
 from ._sessions import Place, Sessions, Turn
+from ._summary import summed_up
 
 SESSION_FUNCTION = "session:1.0.0"
 _RESOURCE = ("Function", "session")
@@ -62,8 +63,11 @@ class Session:
         if engagement.effects.run.dry or engagement.taken is not None:
             return
         said = question_and_answer(messages, engagement.given.value, answer) if self.team else messages
-        turn = Turn(messages=kept(said, answer), labels=engagement.heard | engagement.definition.labels)
-        await self._ended(engagement, "end", turn)
+        labels = engagement.heard | engagement.definition.labels
+        turn = Turn(messages=kept(said, answer), labels=labels)
+        # of a team each member may see something else, so nobody sums up for the others
+        before = await summed_up(engagement, turn.messages) if self.team is None else None
+        await self._ended(engagement, "end", turn, Turn(messages=before, labels=labels) if before else None)
 
     async def give_up(self, engagement: Engagement) -> None:
         """Let the session go as it was: an engagement that failed leaves nothing in it. A team goes on without a member."""
@@ -71,10 +75,11 @@ class Session:
         if not engagement.effects.run.dry and not took_over:
             await self._ended(engagement, "give-up", None)
 
-    async def _ended(self, engagement: Engagement, step: str, turn: Turn | None) -> None:
+    async def _ended(self, engagement: Engagement, step: str, turn: Turn | None, summary: Turn | None = None) -> None:
         async def perform() -> Outcome:
-            await self.sessions.end(self._place(engagement), turn)
-            return Outcome(output=Datum(), why={"session": self.name, "kept": turn is not None})
+            await self.sessions.end(self._place(engagement), turn, summary)
+            why: dict[str, Json] = {"session": self.name, "kept": turn is not None}
+            return Outcome(output=Datum(), why={**why, "summed_up": True} if summary else why)
 
         nature = Nature(effect="write", idempotent=True, resource=_RESOURCE)
         await engagement.effects.record(self._invocation(engagement, step), nature, perform)

@@ -96,9 +96,12 @@ class Sessions:
         """
         return await self._kept().change(lambda connection: _begin(connection, place, self._clock.now()))
 
-    async def end(self, place: Place, turn: Turn | None) -> None:
-        """Add what was said, once, and let the session go. None when the engagement failed: it then leaves nothing."""
-        await self._kept().change(lambda connection: _end(connection, place, turn, self._clock.now()))
+    async def end(self, place: Place, turn: Turn | None, summary: Turn | None = None) -> None:
+        """Add what was said, once, and let the session go. None when the engagement failed: it then leaves nothing.
+
+        A `summary` takes the place of all turns before this one.
+        """
+        await self._kept().change(lambda connection: _end(connection, place, turn, summary, self._clock.now()))
 
     async def listed(self, limit: int) -> list[SessionSummary]:
         """The latest first."""
@@ -168,14 +171,21 @@ def _begin(connection: Connection, place: Place, now: float) -> list[Turn]:
     ]
 
 
-def _end(connection: Connection, place: Place, turn: Turn | None, now: float) -> None:
+def _end(connection: Connection, place: Place, turn: Turn | None, summary: Turn | None, now: float) -> None:
     at = (place.name, place.agent)
     held = connection.execute(_HOLDER, at).fetchone()
     if held is None:
         return  # deleted meanwhile: nothing of it comes back
     if turn is not None and connection.execute(_ADDED, (*at, place.run_id, place.key)).fetchone() is None:
         number = int(connection.execute(_LAST, at).fetchone()[0]) + 1
-        row = (*at, number, place.run_id, place.key, now, dump(list(turn.messages)), dump(sorted(turn.labels)))
-        connection.execute(_ADD, row)
+        if summary is not None:
+            connection.execute(_FORGET, (*at, number - 1))
+            connection.execute(_ADD, _row(at, number, place, f"{place.key}/summary", now, summary))
+            number += 1
+        connection.execute(_ADD, _row(at, number, place, place.key, now, turn))
         connection.execute(_FORGET, (*at, number - TURNS))
     connection.execute(_RELEASE, (now, *at, place.run_id, place.key))
+
+
+def _row(at: tuple[str, str], number: int, place: Place, key: str, now: float, turn: Turn) -> tuple[object, ...]:
+    return (*at, number, place.run_id, key, now, dump(list(turn.messages)), dump(sorted(turn.labels)))

@@ -13,7 +13,7 @@ from orchestrion.engine import Outside
 from orchestrion.expressions import Expressions
 from orchestrion.functions import Installed
 from orchestrion.interpreter import Interpreter
-from orchestrion.models import Models, PlaybookFile, Routers
+from orchestrion.models import LocalModel, Models, PlaybookFile, Routers
 from orchestrion.project import Project
 from orchestrion.spec import Finding
 
@@ -82,7 +82,7 @@ async def read_rooms(
     playbooks, found = read_playbooks(project)
     kinds, others = read_kinds(project)
     routers = routers_of(project)
-    models = _models_of(project, shared.egress, playbooks, routers, shared.clock)
+    models = _models_of(project, shared.egress, playbooks, routers, shared.clock, stack)
     agents: dict[str, AgentDefinition] = {}
     teams: dict[str, TeamDefinition] = {}
     knowledge = knowledge_of(project)
@@ -141,8 +141,18 @@ def _egress_of(project: Project) -> Egress:
 
 
 def _models_of(
-    project: Project, egress: Egress, playbooks: Mapping[str, PlaybookFile], routers: Routers, clock: Clock
+    project: Project,
+    egress: Egress,
+    playbooks: Mapping[str, PlaybookFile],
+    routers: Routers,
+    clock: Clock,
+    stack: AsyncExitStack,
 ) -> Models:
+    def serve(name: str, file: str) -> LocalModel:
+        local = LocalModel(name, project.at_home / file, egress.allow_own)
+        stack.push_async_callback(local.close)
+        return local
+
     return Models(
         model_settings(project),
         http=egress.client2,
@@ -150,6 +160,7 @@ def _models_of(
         playbooks={name: file.playbook for name, file in playbooks.items()},
         clock=clock,
         routers=routers,
+        serve=serve,
     )
 
 

@@ -64,6 +64,10 @@ class Egress:
 
         return httpx2.AsyncClient(transport=SecondTransport(self._transport), timeout=self.timeout_s, trust_env=False)
 
+    def allow_own(self, port: int) -> None:
+        """Let clients reach a port of loopback on which this process itself has something serve."""
+        self._rules.admit_own(port)
+
     async def connect(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
         """A blocking socket for what is not HTTP, under the same rules; whoever takes it closes it.
 

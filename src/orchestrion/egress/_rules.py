@@ -73,6 +73,10 @@ class Rules:
     def __init__(self, allow: Sequence[str]) -> None:
         self._entries = [_entry(text) for text in allow]
 
+    def admit_own(self, port: int) -> None:
+        """A port of loopback on which this process itself has something serve."""
+        self._entries.append(_entry(f"127.0.0.1:{port}"))
+
     def admit(self, host: str, port: int) -> None:
         """Whether a host may be reached at all. Raises: PolicyDenied `egress-refused`."""
         address = _literal(host)

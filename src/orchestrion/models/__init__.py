@@ -117,6 +117,7 @@ from ._audience import Audience, Chunk, Listener, Voice
 from ._examples import Example, read_examples
 from ._health import Health
 from ._line import InLine, Line, in_line
+from ._local import LocalModel
 from ._models import Asked, Candidate, Models, target_of
 from ._patience import Patience
 from ._play import Played, play
@@ -161,6 +162,7 @@ __all__ = [
     "Intent",
     "Line",
     "Listener",
+    "LocalModel",
     "Member",
     "ModelLimits",
     "ModelSettings",

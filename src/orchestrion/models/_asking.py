@@ -56,6 +56,8 @@ async def ask(
                     return await _spoken(candidate.name, stream, speech, parameters)
 
     candidate.require_in_service()
+    if candidate.local is not None:
+        await candidate.local.start()
     if candidate.effect == "none":
         response, attempts = await insist(candidate.name, once, patience=candidate.patience, breaker=candidate.breaker)
     else:

@@ -13,6 +13,8 @@ from orchestrion.core import Clock, Secrets, SystemClock, UserError
 from ._audience import Audience, Voice
 from ._breaker import Breaker
 from ._health import Health
+from ._local import PROVIDER as LOCAL
+from ._local import LocalModel
 from ._patience import Patience
 from ._playbook import Playbook
 from ._router_store import Routers
@@ -61,6 +63,8 @@ class Candidate:
     price: Price | None = None
     limits: ModelLimits | None = None
     retires: date | None = None
+    local: LocalModel | None = None
+    """What serves it on this machine."""
 
     async def ask(
         self,
@@ -91,7 +95,8 @@ class Candidate:
 class Models:
     """The models a project may use.
 
-    `http` gives the client that leads outside; it is called once for each model, when it is first needed.
+    `http` gives the client that leads outside; it is called once for each model, when it is first needed. `serve` gives what serves a
+    file of the project on this machine, by the model's name and the file's.
     """
 
     def __init__(
@@ -104,7 +109,9 @@ class Models:
         patience: Patience | None = None,
         clock: Clock | None = None,
         routers: Routers | None = None,
+        serve: Callable[[str, str], LocalModel] | None = None,
     ) -> None:
+        self._serve = serve
         self._settings = settings
         self._http = http
         self._secrets = secrets
@@ -190,8 +197,15 @@ class Models:
             return self._rules(name, self._playbooks[rest])
         # The library would print an advertisement with the first answer.
         os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")
-        model = self._compatible(rest or provider, settings) if settings.base_url else self._provided(name, settings)
+        local = self._serve(name, rest) if provider == LOCAL and self._serve is not None else None
+        if local is not None:
+            model = self._at(rest, local.base_url, local.key)
+        else:
+            model = (
+                self._compatible(rest or provider, settings) if settings.base_url else self._provided(name, settings)
+            )
         return Candidate(
+            local=local,
             name=name,
             model=model,
             timeout_s=settings.timeout_s,
@@ -235,12 +249,14 @@ class Models:
         return value
 
     def _compatible(self, model_name: str, settings: ModelSettings) -> "Model":
+        # Without a key of its own the client must not send OPENAI_API_KEY to another company's address.
+        return self._at(model_name, settings.base_url, self._key(settings) or "no-key")
+
+    def _at(self, model_name: str, base_url: str | None, key: str) -> "Model":
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.providers.openai import OpenAIProvider
 
-        # Without a key of its own the client must not send OPENAI_API_KEY to another company's address.
-        key = self._key(settings) or "no-key"
-        provider = OpenAIProvider(base_url=settings.base_url, api_key=key, http_client=self._http())
+        provider = OpenAIProvider(base_url=base_url, api_key=key, http_client=self._http())
         return OpenAIChatModel(model_name, provider=provider)
 
     def _provided(self, name: str, settings: ModelSettings) -> "Model":

@@ -32,7 +32,7 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     provider: str = Field(min_length=1)
-    """`playbook:NAME`, or a provider string of pydantic-ai such as `openai:gpt-…`. With `base_url`, what follows the colon (or
+    """`playbook:NAME`, `local:FILE.gguf`, or a provider string of pydantic-ai such as `openai:gpt-…`. With `base_url`, what follows the colon (or
     all of it) is the model's name there."""
     base_url: str | None = None
     """Of an OpenAI-compatible API, such as `http://127.0.0.1:11434/v1`."""

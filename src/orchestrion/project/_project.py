@@ -182,6 +182,17 @@ def _missing_files(root: Path, settings: Settings, source: Source | None) -> lis
         for name in settings.knowledge
         if source and not (root / "knowledge" / ("" if name == "default" else name)).is_dir()
     ]
+    named += [
+        finding_at(
+            source,
+            f"/models/{name}/provider" if source.at(f"/models/{name}/provider") is not None else f"/models/{name}",
+            "missing-file",
+            f"There is no file {file!r}.",
+            hint="A model of this machine is a GGUF file; its path starts at the project's folder.",
+        )
+        for name, model in settings.models.items()
+        if source and (file := model.provider.removeprefix("local:")) != model.provider and not (root / file).is_file()
+    ]
     return named + [
         finding_at(
             source,

@@ -32,6 +32,11 @@ input: { schema: { document: { type: object, required: [name], properties: { nam
 do:
   - greet: { set: { greeting: '${ "Hello, \\(.name)." }' } }
 """,
+    "workflows/ask.yaml": """
+document: { dsl: '1.0.3', namespace: test, name: ask, version: '1.0.0', metadata: { labels: { /history: [secret] } } }
+do:
+  - ask: { call: 'team:1.0.0@default', with: { team: service, input: { message: Write a letter }, history: '${ .history }' } }
+""",
     "agents/writer.yaml": WRITER,
     "agents/Front_Desk.yaml": """
 name: Front_Desk
@@ -45,6 +50,7 @@ playbook:
     "policies/all.cedar": """
 permit (principal == Workflow::"agents/writer", action == Action::"agent", resource);
 permit (principal == Workflow::"teams/service", action == Action::"team", resource);
+permit (principal == Workflow::"test/ask", action == Action::"team", resource);
 permit (principal is Agent, action, resource);
 """,
 }
@@ -76,6 +82,7 @@ async def test_agents_teams_and_workflows_are_listed(tmp_path: Path) -> None:
             "agents/front-desk": ("agent", "message"),
             "agents/writer": ("agent", "message"),
             "teams/service": ("team", "message"),
+            "test/ask": ("workflow", None),
             "test/hello": ("workflow", "name"),
         }
         assert found["teams/service"].description == "Serves."
@@ -114,6 +121,16 @@ async def test_a_team_hands_the_history_on(tmp_path: Path) -> None:
         output = await talk(app, "teams/service", "Write a letter", history=history)
         assert answer_text(output) == "A letter"
         assert "I am Ana" in json.dumps(server.requests[0]["messages"])
+
+
+async def test_labels_of_a_history_go_along_with_a_hand_over(tmp_path: Path) -> None:
+    async with OpenAIServer([Says("A letter")]) as server, opened(tmp_path, server.base_url) as app:
+        history: Json = [{"role": "user", "content": "I am Ana"}]
+        run = await start_talk(app, partner(app, "test/ask"), {"history": history})
+        assert (await settled(app, run.id, within_s=20)).run.status is RunStatus.COMPLETED
+        entries = await app.journal.entries(run.id)
+        (answer,) = [each for each in entries if each.subject == "Agent::writer" and each.function == "model:1.0.0"]
+        assert "secret" in json.dumps(answer.labels)
 
 
 async def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import pytest
 
+from orchestrion.cli._evaluate import inert
 from orchestrion.cli._html import page
 from orchestrion.cli._markup import Html, stylesheet, tag
 from orchestrion.cli._step import Step, Story
@@ -274,7 +275,15 @@ def test_an_evaluation_is_rows_for_a_spreadsheet(tmp_path: Path) -> None:
         ("cases.jsonl:1", "polite", "0.0"),
     ]
     assert len(rows) == 6, "three scorers, two cases"
-    assert not [row for row in rows for cell in row.values() if cell.startswith("=")]
+    assert [inert(text) for text in ("=1+1", "+1", "-1", "@sum", "\t=1", "plain", "")] == [
+        "'=1+1",
+        "'+1",
+        "'-1",
+        "'@sum",
+        "'\t=1",
+        "plain",
+        "",
+    ]
 
 
 def test_an_evaluation_beside_another_shows_what_got_worse_first(tmp_path: Path) -> None:

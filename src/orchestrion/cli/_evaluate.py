@@ -60,13 +60,13 @@ def _write_rows(file: Path, found: Evaluated) -> None:
                 for name, scores in found.scores.items():
                     value, why = scores[number].value, scores[number].why
                     rows.writerow(
-                        [found.file.name, found.bundle.digest, case.name, seen.status, name, value, _inert(why or "")]
+                        [found.file.name, found.bundle.digest, case.name, seen.status, name, value, inert(why or "")]
                     )
     except OSError as error:
         raise UserError("unwritable-file", f"{str(file)!r} cannot be written: {error.strerror}.") from None
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Spreadsheets calculate what begins so; what customers wrote is text."""
     return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
